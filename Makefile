@@ -1,0 +1,61 @@
+# What a developer does here. Needs Python 3.11 or newer and make, nothing else.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench chaos ui lock clean
+
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.installed  ## tune a small network on real data, from start to report
+	@$(BIN)/surefoot run examples/breast-cancer.toml
+
+test: check  ## check, then every test; PYTEST_ARGS="-n 2 -k cliff" adds arguments
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.installed  ## format, lint, types and the order of the layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: .venv/.installed  ## measure speed and overheads
+	@$(BIN)/python -m benchmarks
+
+chaos: .venv/.installed  ## kill workers and coordinators, compare the answers
+	$(BIN)/python -m pytest tests/chaos -q
+
+ui: .venv/.installed  ## open the MLflow UI on this machine's data
+	@$(BIN)/surefoot ui
+
+# What is locked stays at its version unless pyproject.toml rules it out: delete a pin to renew it.
+lock: .venv/.installed  ## renew requirements.lock after editing pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes \
+		--allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --extra dev --extra postgres \
+		--output-file requirements.lock pyproject.toml
+
+clean:  ## remove .venv, caches and build output; keep surefoot-data
+	rm -rf .venv build dist surefoot.egg-info \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A candidate must run, not only exist: a version manager's shim may stand for nothing. -qq leaves
+# pip's errors only: its warnings are about its own configuration.
+.venv/.installed: requirements.lock pyproject.toml
+	@for python in python3.11 python3; do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+		python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "surefoot needs Python 3.11 or newer: no such python3.11 or python3 on the PATH" >&2; \
+		exit 1; \
+	fi; \
+	echo "installing surefoot and what it needs into .venv (about two minutes)"; \
+	$$python -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--no-deps --no-build-isolation -e .
+	@touch $@

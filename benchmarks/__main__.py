@@ -1,0 +1,47 @@
+"""`python -m benchmarks [engine] [job]`: print, and keep in benchmarks/RESULTS.md what was
+measured last.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.engine import engine
+from benchmarks.job import job
+from tuning.facts import host_facts
+
+PARTS = {
+    "engine": ("Restart-steps a second on one core: the engine against a plain NumPy loop", engine),
+    "job": ("Restarts a second of a whole job: 64 restarts x 500 steps of 2-16-1", job),
+}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main(names: list[str]) -> None:
+    """Measure the parts named, or all."""
+    host = host_facts()
+    lines = [
+        "# Benchmarks",
+        "",
+        "Measured by `make bench`; each ratio side by side in one run.",
+        "",
+    ]
+    lines += [
+        f"{datetime.now(UTC):%Y-%m-%d}: " + ", ".join(f"{k} {v}" for k, v in host.items()),
+        "",
+    ]
+    for name in names or PARTS:
+        title, measure = PARTS[name]
+        print(f"{title} ...", flush=True)
+        table = measure()
+        print("\n".join(table), flush=True)
+        lines += [f"## {title}", "", *table, ""]
+    if not names:
+        RESULTS.write_text("\n".join(lines), encoding="utf-8")
+        print(f"kept in {RESULTS}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

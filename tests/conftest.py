@@ -1,0 +1,54 @@
+"""What holds for every test: one BLAS thread, and no trace in the repository."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+from tests.tuning.command import without_pictures
+
+# Before Matplotlib is imported, by whichever test draws first.
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine make small products many times slower."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_home_in_the_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A test that names no home of its own, or starts a process that does not, gets one for all."""
+    folder = tmp_path_factory.mktemp("surefoot-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUREFOOT_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def no_pictures() -> Iterator[None]:
+    """Reports without pictures."""
+    with without_pictures():
+        yield
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    """Ray with two workers, for a whole module."""
+    import ray
+
+    from tuning.ray_pool import start_ray
+
+    # Not pytest's folder: the paths of Ray's sockets must be short.
+    with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as folder:
+        assert start_ray(2, folder)
+        assert not start_ray(2, folder)  # it is there
+        yield
+        ray.shutdown()

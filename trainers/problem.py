@@ -1,0 +1,63 @@
+"""The one interface that everything trained here implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FloatArray", "IntArray", "Problem"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+class Problem(ABC):
+    """A loss J(w) over a flat parameter vector, with a way to draw a random start.
+
+    A subclass has two facts and two methods::
+
+        class Bowl(Problem):
+            known_minimum = 0.0
+            parameters = 3
+
+            def initial(self, rng):
+                return rng.uniform(-1, 1, self.parameters)
+
+            def loss_and_gradient(self, w):
+                return 0.5 * (w * w).sum(axis=1), w
+
+    A problem over data also sets `examples` and takes the indices of a mini-batch::
+
+            def loss_and_gradient(self, w, batch=None):
+
+    where `batch` is an integer array (B,), or None for all examples. One instance is used by one
+    thread at a time and must be picklable; arrays it returns may be reused by the next call.
+
+    Attributes:
+        parameters: P, the length of w.
+        known_minimum: J at the global minimum, or None where nobody knows it.
+        examples: the number of training examples, or None for a problem without data.
+    """
+
+    parameters: int
+    known_minimum: float | None = None
+    examples: int | None = None
+
+    @abstractmethod
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        """Draw one random start, shape (P,), from `rng` alone."""
+
+    @abstractmethod
+    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
+        """Loss (R,) and gradient (R, P) of the R parameter vectors in `w` (R, P), row by row."""
+
+    def flops(self) -> float:
+        """Floating-point operations of one loss and gradient of one restart; sizes the tasks."""
+        return 20.0 * self.parameters
+
+    def validation_loss(self, w: FloatArray) -> FloatArray | None:
+        """Loss (R,) on examples held out from training, or None where there are none."""
+        return None

@@ -1,0 +1,83 @@
+"""From what a job calls its data to a table: a built-in data set or a file."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from trainers.errors import InvalidInput
+from trainers.suggest import nearest
+from trainers.tables import EXTENSIONS, Table, read_table
+
+__all__ = ["BUILT_IN", "Task", "read_source"]
+
+Task = Literal["classification", "regression"]
+
+BUILT_IN: dict[str, Task] = {
+    "breast-cancer": "classification",
+    "digits": "classification",
+    "wine": "classification",
+    "diabetes": "regression",
+}
+
+_FILE = f"the path of a file ({', '.join(EXTENSIONS)})"
+
+
+def read_source(data: Any, target: Any) -> Table:
+    """The table that `data` names: one of `BUILT_IN`, from scikit-learn, or the path of a file.
+
+    Raises:
+        InvalidInput: there is no such data set or file, or the file cannot be used.
+    """
+    if target is not None and not isinstance(target, str):
+        raise InvalidInput(f"target = {target!r} is not valid; give the name of a column")
+    if not isinstance(data, str) or data not in BUILT_IN:
+        return read_table(_existing_file(data), target)
+    if target is not None:
+        raise InvalidInput(f"target = {target!r}: {data!r} has its own target; drop the key")
+    return _built_in(data)
+
+
+def _built_in(name: str) -> Table:
+    from sklearn import datasets
+
+    bunch = getattr(datasets, "load_" + name.replace("-", "_"))()
+    inputs = np.ascontiguousarray(bunch.data, dtype=np.float64)
+    features = tuple(str(feature) for feature in bunch.feature_names)
+    where = f"data = {name!r}"
+    if BUILT_IN[name] == "regression":
+        return Table(where, inputs, features, bunch.target.astype(np.float64), "target", "number")
+    order = tuple(str(label) for label in bunch.target_names)
+    return Table(where, inputs, features, np.array(order)[bunch.target], "target", "text", order)
+
+
+def _existing_file(data: Any) -> Path:
+    names = ", ".join(BUILT_IN)
+    if not isinstance(data, str) or not data.strip() or "\0" in data:
+        raise InvalidInput(f"data = {data!r} is not valid; give {names}, or {_FILE}")
+    path = Path(data)
+    try:
+        if path.is_dir():
+            raise InvalidInput(f"data = {data!r} is a directory; give {_FILE}")
+        if path.is_file():
+            if path.suffix.lower() in EXTENSIONS:
+                return path
+            ending = f"the extension {path.suffix!r}" if path.suffix else "no extension"
+            raise InvalidInput(f"data = {data!r} has {ending}; valid: {', '.join(EXTENSIONS)}")
+        if path.suffix.lower() not in EXTENSIONS and len(path.parts) == 1:
+            raise InvalidInput(f"data = {data!r} is unknown{nearest(data, BUILT_IN)}, or {_FILE}")
+        if not path.parent.is_dir():
+            raise InvalidInput(
+                f"data = {data!r} does not exist, nor does the directory {str(path.parent)!r}; "
+                f"give {names}, or {_FILE}"
+            )
+        files = [file.name for file in path.parent.iterdir() if file.suffix.lower() in EXTENSIONS]
+    except OSError as error:
+        raise InvalidInput(f"data = {data!r} cannot be read: {error.strerror}") from error
+    # Any file is better than none: it shows which directory was looked in.
+    close = get_close_matches(path.name, sorted(files), n=1, cutoff=0.0)
+    hint = f"the nearest file there is {close[0]!r}" if close else f"give {names}, or {_FILE}"
+    raise InvalidInput(f"data = {data!r} does not exist; {hint}")

@@ -1,0 +1,7 @@
+"""`python -m tuning` is the command `surefoot`."""
+
+from __future__ import annotations
+
+from tuning.cli import main
+
+main()

@@ -1,0 +1,170 @@
+"""What people call: run a job, load its report or its study, train one restart again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainers import InvalidInput, Problem, starts
+from trainers.engine import check_problem
+from tuning import tracking
+from tuning.facts import problem_facts
+from tuning.home import Home, Job
+from tuning.jobspec import JobSpec, folder_of, read_spec
+from tuning.loop import Listener, make_proposer, results_of
+from tuning.pool import user_code
+from tuning.report import Report
+from tuning.running import Workers, check_workers, report_of, run_facts, run_job, saved_facts
+from tuning.study import StudyStore
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["create_job", "load_report", "load_study", "prepare", "resume", "tune"]
+
+
+def prepare(
+    source: str | Path | Mapping[str, Any] | JobSpec, problem: Problem | None = None
+) -> tuple[JobSpec, Problem]:
+    """The spec and its problem, checked as far as can be without running it: nothing is started or
+    written.
+
+    Args:
+        problem: an object to use instead of the one that the spec names.
+
+    Raises:
+        InvalidInput: one line naming what, where and what is valid.
+        ProblemFailed: the problem's own code raised, with its traceback.
+    """
+    spec = read_spec(source)
+    if problem is not None and not isinstance(problem, Problem):
+        raise InvalidInput(
+            f"problem is a {type(problem).__name__}; it must be a trainers.Problem, or a name"
+        )
+    with user_code():
+        problem = problem or spec.make_problem(folder_of(source))
+        spec.check_batches(problem)
+        check_problem(problem, starts(problem, restarts=2, seed=spec.seed))
+    make_proposer(spec)
+    if spec.tracking.uri is not None:
+        tracking.check(spec.tracking.uri)
+    if spec.storage.url is not None:
+        StudyStore.check(spec.storage.url)
+    return spec, problem
+
+
+def tune(
+    spec: str | Path | Mapping[str, Any] | JobSpec | None = None,
+    /,
+    *,
+    workers: Workers = None,
+    home: str | Path | None = None,
+    progress: Listener | None = None,
+    **tables: Any,
+) -> Report:
+    """Run a job here and return its report.
+
+    Args:
+        spec: a job file, a dict shaped like one, or a JobSpec; or else the tables as keyword
+            arguments, as in ``tune(problem="xor", search={"optimizers": ["gd"]},
+            training={"restarts": 64})``.
+        workers: how many Ray workers (default: all CPUs), or "inline" for this process, without
+            Ray. The answer is the same.
+        home: instead of SUREFOOT_HOME.
+        progress: called with a `Progress` again and again.
+        tables: `problem` may be a name, a table, or an object of a class of yours.
+
+    Raises:
+        InvalidInput: bad input; nothing has been started.
+        ProblemFailed: the problem's own code raised; what had been done is kept.
+    """
+    given = tables.get("problem")
+    own = given if isinstance(given, Problem) else None
+    if isinstance(given, str):
+        tables["problem"] = {"name": given}
+    elif own is not None:
+        tables["problem"] = {"name": f"{type(own).__module__}:{type(own).__qualname__}"}
+    elif given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(
+            f"problem is a {type(given).__name__}; "
+            "it must be a trainers.Problem, a table, or a name"
+        )
+    if spec is not None and tables:
+        raise InvalidInput(
+            f"give either a spec or keyword arguments, not both: {', '.join(sorted(tables))}"
+        )
+    check_workers(workers)
+    checked, problem = prepare(tables if spec is None else spec, own)
+    job = create_job(Home(home), checked, problem, folder_of(spec), own=own is not None)
+    return run_job(job, problem, workers=workers, listen=progress, announce=_warn)
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, RuntimeWarning, stacklevel=4)
+
+
+def create_job(
+    home: Home, spec: JobSpec, problem: Problem, folder: Path, *, own: bool = False
+) -> Job:
+    """Make the job's folder and its empty study.
+
+    Args:
+        folder: where the job's paths are looked for first, also on `resume`.
+        own: whether `problem` was given as an object, and must be kept with the job.
+    """
+    home.make_writable()
+    header = {
+        "created": datetime.now(UTC).isoformat(),
+        "folder": str(folder),
+        "problem": problem_facts(spec.problem.name, problem),
+    }
+    job = home.create(spec, header, problem if own else None)
+    with job.lease:
+        StudyStore.create(job.study_url, job.id, {"job": spec.answer_key})
+    return job
+
+
+def resume(
+    job_id: str,
+    *,
+    workers: Workers = None,
+    home: str | Path | None = None,
+    progress: Listener | None = None,
+) -> Report:
+    """Go on with a job from wherever it was cut off; of a finished one, complete what MLflow lacks.
+
+    Raises:
+        InvalidInput: there is no such job, or somebody is at work on it.
+    """
+    job = Home(home).job(job_id)
+    return run_job(job, job.make_problem(), workers=workers, listen=progress, announce=_warn)
+
+
+def load_report(job_id: str, *, home: str | Path | None = None) -> Report:
+    """The report of a job, worked out from its study; of one that is not done, the report of what
+    there is.
+
+    Raises:
+        InvalidInput: there is no such job, or nothing has been done yet.
+    """
+    job = Home(home).job(job_id)
+    results = results_of(StudyStore.open(job.study_url, job.id))
+    if not results:
+        raise InvalidInput(
+            f"job {job_id} has no results yet; surefoot resume {job_id} goes on with it"
+        )
+    run = saved_facts(job) or run_facts(job, results, 0.0)
+    return report_of(job, job.make_problem(), results, run)
+
+
+def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:
+    """The job's Optuna study: plots, dashboard and `trials_dataframe` work on it.
+
+    Raises:
+        InvalidInput: there is no such job.
+    """
+    job = Home(home).job(job_id)
+    return StudyStore.open(job.study_url, job.id).optuna_study

@@ -1,0 +1,225 @@
+"""The commands that look: at jobs, at what is built in, at a job file before it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainers.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tuning.jobspec import JobSpec
+    from tuning.report import Report
+
+__all__ = ["COMMANDS", "job_argument", "json_option", "size"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+job_argument = click.argument("job_id", metavar="ID")
+
+
+def size(spec: JobSpec) -> str:
+    """How large a job is, in a few words."""
+    names = ", ".join(str(rule.name) for rule in spec.search.rules)
+    return (
+        f"{spec.search.settings} settings ({names}) x {spec.training.restarts} restarts "
+        f"x {spec.training.steps:,} steps of {spec.problem.name}"
+    )
+
+
+@click.command()
+@click.argument("job_file", metavar="JOB.toml")
+@json_option
+def check(job_file: str, as_json: bool) -> int:
+    """Validate a job file without running it, and estimate what it costs."""
+    from tuning.api import prepare
+    from tuning.costs import estimate
+
+    spec, problem = prepare(job_file)
+    cost = estimate(spec, problem)
+    if as_json:
+        click.echo(json.dumps(cost.to_dict(), indent=2))
+    else:
+        click.echo(f"{job_file} is valid: {size(spec)}")
+        for line in cost.lines():
+            click.echo(line)
+    return 0
+
+
+@click.command("list")
+@json_option
+def list_jobs(as_json: bool) -> int:
+    """List the jobs, the oldest first."""
+    from tuning.home import Home
+
+    rows = [
+        {"id": j.id, "state": j.state.value, "created": j.header["created"]} for j in Home().jobs()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        click.echo(f"no jobs in {Home().folder}")
+    for row in [] if as_json else rows:
+        click.echo(f"{row['id']:32} {row['state']:12} {row['created'][:19].replace('T', ' ')}")
+    return 0
+
+
+@click.command()
+@job_argument
+@json_option
+def status(job_id: str, as_json: bool) -> int:
+    """Say what a job is doing and how far it is."""
+    from tuning.home import Home
+    from tuning.lease import holder
+    from tuning.loop import results_of
+    from tuning.study import StudyStore
+
+    job = Home().job(job_id)
+    spec, state = job.spec, job.state
+    told = len(results_of(StudyStore.open(job.study_url, job.id)))
+    facts: dict[str, Any] = {
+        "id": job.id,
+        "state": state.value,
+        "settings": spec.search.settings,
+        "done": min(told, spec.search.settings),
+        "confirmations": max(0, told - spec.search.settings),
+        "created": job.header["created"],
+        "folder": str(job.folder),
+    }
+    who = holder(job.folder / "lease")
+    if who is not None:
+        facts["holder"] = str(who)
+    failure = job.read("failure.txt")
+    if failure:
+        facts["failure"] = failure.splitlines()[0]
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        for key, value in facts.items():
+            click.echo(f"{key:14} {value}")
+    return 0
+
+
+@click.command()
+@job_argument
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv", "html"]),
+    default="table",
+    help="Default: table.",
+)
+@click.option(
+    "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the screen."
+)
+def report(job_id: str, form: str, output: str | None) -> int:
+    """Print a job's report, or write it to a file."""
+    from rich.console import Console
+
+    from tuning.api import load_report
+    from tuning.render.files import to_csv
+    from tuning.render.table import print_report, text
+
+    answer = load_report(job_id)
+    if form == "table" and output is None:
+        print_report(answer, Console(highlight=False))
+        return 0
+    forms: dict[str, Callable[[Report], str]] = {
+        "table": text,
+        "json": lambda r: r.to_json(),
+        "csv": to_csv,
+        "html": lambda r: r.to_html(),
+    }
+    content = forms[form](answer)
+    if output is None:
+        click.echo(content, nl=not content.endswith("\n"))
+    else:
+        try:
+            Path(output).write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"--output {output}: {error.strerror}") from error
+    return 0
+
+
+@click.command()
+@job_argument
+@click.option("--setting", type=int, required=True, help="Number of the setting, as in the report.")
+@click.option("--restart", type=int, required=True, help="Index of the restart.")
+@json_option
+def replay(job_id: str, setting: int, restart: int, as_json: bool) -> int:
+    """Train one restart of a job again, bit for bit, and say what became of it."""
+    from tuning.render.replays import replay_dict, replay_lines
+    from tuning.replaying import replay as train_again
+
+    again = train_again(job_id, setting=setting, restart=restart)
+    click.echo(
+        json.dumps(replay_dict(again), indent=2) if as_json else "\n".join(replay_lines(again))
+    )
+    return 1 if again.differences else 0
+
+
+@click.command()
+@json_option
+def problems(as_json: bool) -> int:
+    """List the built-in problems with their parameters and defaults."""
+    from trainers.registry import PROBLEMS, parameters_of
+
+    _catalogue(
+        {
+            name: (
+                kind,
+                {
+                    k: "required" if p.default is p.empty else p.default
+                    for k, p in parameters_of(kind).items()
+                },
+            )
+            for name, kind in PROBLEMS.items()
+        },
+        as_json,
+    )
+    return 0
+
+
+@click.command()
+@json_option
+def optimizers(as_json: bool) -> int:
+    """List the optimizers with their hyperparameters and defaults."""
+    from trainers.optimizers import OPTIMIZERS
+
+    _catalogue({name: (rule, rule().hyperparameters) for name, rule in OPTIMIZERS.items()}, as_json)
+    return 0
+
+
+def _catalogue(entries: dict[str, tuple[type, dict[str, Any]]], as_json: bool) -> None:
+    summaries = {
+        name: (kind.__doc__ or "").strip().splitlines()[0] for name, (kind, _) in entries.items()
+    }
+    if as_json:
+        table = {
+            n: {"summary": summaries[n], "parameters": dict(p)} for n, (_, p) in entries.items()
+        }
+        click.echo(json.dumps(table, indent=2))
+        return
+    for name, (_, parameters) in entries.items():
+        click.echo(f"{name:22} {summaries[name]}")
+        shown = ", ".join(
+            f"{k} = {json.dumps(v) if v != 'required' else '(required)'}"
+            for k, v in parameters.items()
+        )
+        if shown:
+            click.echo(f"{'':22} {shown}")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
+def ui(port: int) -> int:
+    """Serve the MLflow UI on this machine's data, on loopback, until Ctrl-C."""
+    from tuning.serving import serve
+
+    return serve(port, click.echo)
+
+
+COMMANDS = (check, list_jobs, status, report, replay, problems, optimizers, ui)

@@ -1,0 +1,94 @@
+"""What a job will cost, from one short measurement on this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from trainers import Problem, starts
+from trainers.engine import evaluator, recorded_steps
+from tuning.jobspec import JobSpec
+from tuning.results import Role, Setting
+from tuning.work import parts_of
+
+__all__ = ["Cost", "estimate"]
+
+_MEASURE_SECONDS = 0.2
+# Measured on the examples: polishing and curvature take about as many gradients again as 1,000
+# steps do.
+_POLISH_GRADIENTS = 1500
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate: settings of the search alone, no divergence, every CPU of this machine."""
+
+    settings: int
+    restarts: int
+    steps: int
+    parameters: int
+    restart_steps: int
+    tasks: int
+    restart_steps_per_second: float
+    cpus: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            f"{self.restart_steps:,} restart-steps of {self.parameters} parameters "
+            f"in {self.tasks} tasks",
+            f"one core here does about {self.restart_steps_per_second:,.0f} restart-steps/s",
+            f"about {self.seconds:,.0f} s on {self.cpus} CPUs, with the classification, without "
+            "start-up and confirmation; restarts that diverge cost less",
+        ]
+
+
+def estimate(spec: JobSpec, problem: Problem) -> Cost:
+    """Time the gradient for a moment and multiply."""
+    training = spec.training
+    rows = starts(problem, restarts=min(training.restarts, 64), seed=spec.seed)
+    whole = evaluator(problem)
+    full = _rate(lambda: whole(rows), len(rows))
+    rate, looks = full, 0
+    if training.batch_size is not None:
+        batch = np.arange(training.batch_size)
+        rate = _rate(lambda: problem.loss_and_gradient(rows, batch), len(rows))
+        looks = len(recorded_steps(training.steps, training.batch_size))
+    polish = _POLISH_GRADIENTS if problem.parameters <= spec.outcomes.dense_limit else 0
+    one = Setting(0, 0, spec.search.learning_rate.low, Role.SEARCH, 0, training.restarts)
+    restarts = spec.search.settings * training.restarts
+    cpus = len(os.sched_getaffinity(0))
+    return Cost(
+        settings=spec.search.settings,
+        restarts=training.restarts,
+        steps=training.steps,
+        parameters=problem.parameters,
+        restart_steps=restarts * training.steps,
+        tasks=spec.search.settings * len(parts_of(one, training.steps, problem.flops())),
+        restart_steps_per_second=rate,
+        cpus=cpus,
+        seconds=restarts * (training.steps / rate + (polish + looks) / full) / cpus,
+    )
+
+
+def _rate(call: Callable[[], object], units: int) -> float:
+    """Units a second on one core."""
+    calls = 0
+    with threadpool_limits(1):
+        call()
+        begin = time.perf_counter()
+        while (spent := time.perf_counter() - begin) < _MEASURE_SECONDS or calls == 0:
+            call()
+            calls += 1
+    return calls * units / spent

@@ -1,0 +1,172 @@
+"""The thin loop around the coordinator's core: it performs actions, and that is all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trainers import ProblemFailed
+from tuning.analysis import next_confirmations
+from tuning.coordinator import Action, Coordinator, Fail, Finish, Plan, Submit, Tell
+from tuning.jobspec import JobSpec
+from tuning.pool import Done, Lost, Pool
+from tuning.proposals import Proposal, Proposer, Told
+from tuning.results import Role, Setting, SettingResult
+from tuning.study import StudyStore, TrialRecord
+from tuning.work import label, parts_of
+
+__all__ = ["Progress", "make_plan", "make_proposer", "results_of", "run_loop"]
+
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, for people."""
+
+    told: Sequence[SettingResult]
+    settings: int
+    restarts_done: int  # in this run, also of settings not yet told
+    running: int
+    seconds: float
+    lost: int
+    finished: bool = False
+
+
+Listener = Callable[[Progress], None]
+
+
+def make_proposer(spec: JobSpec) -> Proposer:
+    """The proposer that `spec` asks for.
+
+    Raises:
+        InvalidInput: the sampler cannot be had here.
+    """
+    search = spec.search
+    return Proposer(
+        sampler=search.sampler,
+        optimizers=len(search.rules),
+        low=search.learning_rate.low,
+        high=search.learning_rate.high,
+        try_first=search.first_rates,
+        settings=search.settings,
+        in_flight=search.in_flight,
+        seed=spec.seed,
+    )
+
+
+def make_plan(spec: JobSpec, flops: float, known_minimum: float | None) -> Plan:
+    """The coordinator's decisions, as `spec` asks for them."""
+    proposer = make_proposer(spec)
+    restarts = spec.training.restarts
+
+    def propose(number: int, told: Sequence[SettingResult], between: Sequence[Setting]) -> Setting:
+        results = [Told(_proposal(r.setting), r.value, _violation(r, spec)) for r in told]
+        made = proposer.propose(number, results, [_proposal(s) for s in between])
+        return Setting(number, made.optimizer, made.learning_rate, Role.SEARCH, 0, restarts)
+
+    return Plan(
+        settings=spec.search.settings,
+        in_flight=spec.search.in_flight,
+        propose=propose,
+        parts=lambda setting: parts_of(setting, spec.training.steps, flops),
+        confirm=lambda told: next_confirmations(spec, known_minimum, told),
+    )
+
+
+def _proposal(setting: Setting) -> Proposal:
+    return Proposal(setting.number, setting.optimizer, setting.learning_rate)
+
+
+def _violation(result: SettingResult, spec: JobSpec) -> float:
+    return result.unstable_fraction - spec.stability.max_unstable
+
+
+def _record(result: SettingResult, spec: JobSpec) -> TrialRecord:
+    setting, names = result.setting, tuple(label(rule) for rule in spec.search.rules)
+    low, high = spec.search.learning_rate.low, spec.search.learning_rate.high
+    return TrialRecord(
+        number=setting.number,
+        params={"optimizer": names[setting.optimizer], "learning_rate": setting.learning_rate},
+        low=low,
+        high=max(
+            high, setting.learning_rate
+        ),  # a confirmation at margin times the rate may lie above
+        choices=names,
+        value=result.value,
+        constraints=(_violation(result, spec),),
+        attributes={
+            "role": setting.role.value,
+            "unstable": result.unstable_fraction,
+            "result": result.to_json(),
+        },
+    )
+
+
+def results_of(store: StudyStore) -> list[SettingResult]:
+    """The study's prefix."""
+    return [SettingResult.from_json(record.attributes["result"]) for record in store.records()]  # type: ignore[arg-type]
+
+
+def run_loop(
+    spec: JobSpec,
+    plan: Plan,
+    pool: Pool,
+    store: StudyStore,
+    on_told: Callable[[list[SettingResult]], None],
+    listen: Listener,
+) -> list[SettingResult]:
+    """Carry the job through, from wherever its study stands; returns all results.
+
+    Args:
+        on_told: called with all results so far, each time one has been appended.
+
+    Raises:
+        ProblemFailed: the problem's own code raised, or a task was lost too often; what was told is
+            kept.
+        OSError: the study could not be written.
+    """
+    coordinator = Coordinator(plan, results_of(store))
+    begin, restarts, lost, running = time.monotonic(), 0, 0, 0
+    actions: list[Action] = coordinator.start()
+    while True:
+        finished = False
+        for action in actions:
+            match action:
+                case Submit(ticket=ticket, setting=setting):
+                    pool.submit(ticket, setting)
+                    running += 1
+                case Tell(result=result):
+                    store.append(_record(result, spec))
+                    on_told(coordinator.told[: result.setting.number + 1])
+                case Fail(why=why):
+                    raise ProblemFailed(why)
+                case Finish():
+                    finished = True
+        seconds = time.monotonic() - begin
+        listen(
+            Progress(
+                coordinator.told, spec.search.settings, restarts, running, seconds, lost, finished
+            )
+        )
+        if finished:
+            return coordinator.told
+        events = pool.wait(_POLL_SECONDS)
+        running -= len(events)
+        restarts += sum(
+            event.result.setting.restarts for event in events if isinstance(event, Done)
+        )
+        lost += sum(isinstance(event, Lost) for event in events)
+        actions = [action for event in events for action in coordinator.handle(event)]
+
+
+def best_so_far(results: Sequence[SettingResult], spec: JobSpec) -> SettingResult | None:
+    """Among the settings that look stable, the one with the lowest mean loss: for progress only."""
+    limit = spec.stability.max_unstable
+    search = [r for r in results if r.setting.role is Role.SEARCH]
+    return min((r for r in search if r.unstable_fraction <= limit), key=_value, default=None)
+
+
+def _value(result: SettingResult) -> float:
+    return result.value

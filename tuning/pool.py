@@ -1,0 +1,115 @@
+"""Where tasks are carried out: one contract, and the pool that needs nothing but this process."""
+
+from __future__ import annotations
+
+import traceback
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from trainers import Problem, ProblemFailed, SurefootError
+from tuning.results import Setting, SettingResult
+from tuning.work import Work, run_task
+
+__all__ = ["Done", "Event", "Failed", "InProcessPool", "Lost", "Pool", "Ticket", "user_code"]
+
+
+@dataclass(frozen=True, order=True)
+class Ticket:
+    """One task: part `part` of trial `number`, in its `attempt`-th attempt."""
+
+    number: int
+    part: int
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task gave a result."""
+
+    ticket: Ticket
+    result: SettingResult
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The infrastructure failed the task (a killed worker, a lost node); it may be tried again."""
+
+    ticket: Ticket
+    why: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The problem's own code raised, with this traceback. Trying again would not help."""
+
+    ticket: Ticket
+    trace: str
+
+
+Event = Done | Lost | Failed
+
+
+class Pool(ABC):
+    """Carries out tasks.
+
+    Every ticket submitted comes back as exactly one event, in any order, unless the pool is closed
+    first. A pool belongs to one thread.
+    """
+
+    @abstractmethod
+    def submit(self, ticket: Ticket, setting: Setting) -> None:
+        """Queue a task; returns at once."""
+
+    @abstractmethod
+    def wait(self, timeout: float) -> list[Event]:
+        """What has come back, perhaps nothing; waits at most `timeout` seconds for the first."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Drop what is queued or running and free what the pool holds; may be called twice."""
+
+
+class InProcessPool(Pool):
+    """Carries out tasks in this process, one after another: no Ray, the same answer."""
+
+    def __init__(self, problem: Problem, work: Work) -> None:
+        self._problem, self._work = problem, work
+        self._queue: deque[tuple[Ticket, Setting]] = deque()
+
+    def submit(self, ticket: Ticket, setting: Setting) -> None:
+        self._queue.append((ticket, setting))
+
+    def wait(self, timeout: float) -> list[Event]:
+        if not self._queue:
+            return []
+        ticket, setting = self._queue.popleft()
+        return [attempt(self._problem, self._work, ticket, setting)]
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
+def attempt(problem: Problem, work: Work, ticket: Ticket, setting: Setting) -> Done | Failed:
+    """Carry out one task; what the user's code raises becomes the event."""
+    try:
+        with user_code():
+            return Done(ticket, run_task(problem, work, setting))
+    except SurefootError as error:
+        return Failed(ticket, str(error))
+
+
+@contextmanager
+def user_code() -> Iterator[None]:
+    """Turn whatever the user's code raises into a `ProblemFailed` that holds its traceback.
+
+    The one place where it meets ours, and so the one that catches everything; nothing is hidden.
+    """
+    try:
+        yield
+    except SurefootError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ProblemFailed(traceback.format_exc()) from error

@@ -1,0 +1,99 @@
+"""The report as a page that needs nothing else: no script, no address, the pictures within."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tuning.render import formats, sentences
+from tuning.render.files import to_toml
+from tuning.render.pictures import pictures
+from tuning.report import Report
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["fragment", "page"]
+
+_CAPTIONS = {
+    "landscape.png": "The loss over the one weight, and a few restarts walking on it.",
+    "outcomes.png": (
+        "What became of the restarts at each learning rate. Ticks below are the rates that were "
+        "tried. The cliff, its "
+        "interval and the lowest rate that failed are marked above."
+    ),
+    "losses.png": "Median loss of the restarts; a curve ends with a cross where half of them "
+    "have diverged.",
+    "minima.png": "The distinct minima that were found: how good, how easily found, how sharp.",
+}
+
+
+def page(report: Report, drawn: Mapping[str, bytes] | None = None) -> str:
+    """One self-contained HTML page; whatever users wrote is escaped.
+
+    Args:
+        drawn: the report's pictures, if they have been drawn already.
+    """
+    shown = pictures(report) if drawn is None else drawn
+    return _template("report.html").render(_content(report, shown))
+
+
+def fragment(report: Report) -> str:
+    """A compact version for a notebook: the answer, the warnings, the pictures, and the settings
+    folded away."""
+    return _template("fragment.html").render(_content(report, pictures(report)))
+
+
+@cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("tuning.render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": formats.number,
+        "percent": formats.percent,
+        "rate": formats.rate,
+        "plain": formats.plain,
+        "seconds": formats.seconds,
+        "thousands": formats.count,
+    }
+    return environment.get_template(name)
+
+
+def _width(png: bytes) -> int:
+    """Pixels, of which the pictures have two to a point: from the header, PNG specification
+    11.2.2."""
+    return int.from_bytes(png[16:20], "big")
+
+
+def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
+    best = report.best_stable
+    return {
+        "report": report,
+        "title": sentences.title(report),
+        "headline": sentences.headline(report),
+        "bounds": sentences.bounds(report),
+        "best_number": None if best is None else best.number,
+        "hyperparameters": {} if best is None else best.hyperparameters,
+        "pictures": [
+            (name.removesuffix(".png"), b64encode(png).decode(), _width(png) // 2, _CAPTIONS[name])
+            for name, png in drawn.items()
+        ],
+        "settings": sentences.sorted_settings(report.settings),
+        "confirmations": sentences.sorted_settings(report.confirmations),
+        "cliffs": sentences.cliff_sentences(report),
+        "comparisons": sentences.comparison_sentences(report),
+        "unseen": sentences.unseen_sentences(report.unseen),
+        "reference": sentences.reference(report),
+        "glossary": sentences.GLOSSARY,
+        "job": to_toml(report.job),
+        "validated": any(row.validation_loss is not None for row in report.settings),
+    }

@@ -1,0 +1,215 @@
+"""Carrying a job through: pool, loop, tracking, report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from trainers import InvalidInput, Problem, ProblemFailed
+from tuning import tracking
+from tuning.analysis import build_report
+from tuning.facts import draw_landscape, host_facts
+from tuning.home import Home, Job
+from tuning.jobspec import JobSpec
+from tuning.labels import Labels
+from tuning.loop import Listener, Progress, make_plan, results_of, run_loop
+from tuning.pool import InProcessPool, Pool
+from tuning.projection import report_run, setting_run
+from tuning.report import Report, RunFacts
+from tuning.results import SettingResult
+from tuning.study import StudyStore
+from tuning.work import Work
+
+__all__ = [
+    "Announce",
+    "Workers",
+    "check_workers",
+    "report_of",
+    "run_facts",
+    "run_job",
+    "saved_facts",
+]
+
+Workers = int | Literal["inline"] | None
+Announce = Callable[[str], None]
+
+_TRACKING_PATIENCE_SECONDS = 60.0
+
+
+def run_job(
+    job: Job,
+    problem: Problem,
+    *,
+    workers: Workers = None,
+    listen: Listener | None = None,
+    announce: Announce | None = None,
+) -> Report:
+    """Carry `job` through from wherever its study stands; write its report and its projection to
+    MLflow.
+
+    Args:
+        announce: called with a line when something happens that people should know.
+    """
+    check_workers(workers)
+    spec = job.spec
+    with job.lease, contextlib.ExitStack() as stack:
+        (job.folder / "failure.txt").unlink(missing_ok=True)
+        begin = time.monotonic()
+        store = _open_study(job, spec)
+        tracker = _tracker(job, spec)
+        tracker.start()  # its imports and migrations take seconds: beside those of Ray
+        stack.callback(tracker.close, 0.0)
+        before = results_of(store)
+        results = _train(job, problem, workers, store, before, tracker, listen or _silent)
+        saved = saved_facts(job) if len(results) == len(before) else None
+        run = saved or run_facts(job, results, time.monotonic() - begin)
+        report = report_of(job, problem, results, run)
+        tracker.reconcile(_runs(job, report, results, _write_files(job, report)))
+        missing = tracker.close(_TRACKING_PATIENCE_SECONDS)
+        if missing and announce is not None:
+            why = tracker.problem or "it is slow"
+            announce(
+                f"MLflow lacks {len(missing)} runs ({why}); surefoot resume {job.id} completes it"
+            )
+        if tracker.experiment_id is not None:
+            job.write("mlflow-experiment.txt", tracker.experiment_id + "\n")
+        if tracker.url is not None:
+            job.write("mlflow-url.txt", tracker.url + "\n")
+    return report
+
+
+def check_workers(workers: object) -> None:
+    """Raises InvalidInput unless `workers` is None, "inline" or a whole number from 1 up."""
+    if workers is None or workers == "inline":
+        return
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InvalidInput(
+            f"workers = {workers!r} is not valid; a whole number from 1 up, or 'inline'"
+        )
+
+
+def _train(
+    job: Job,
+    problem: Problem,
+    workers: Workers,
+    store: StudyStore,
+    before: Sequence[SettingResult],
+    tracker: tracking.Tracker,
+    listen: Listener,
+) -> list[SettingResult]:
+    """Carry the study to its end; each result goes to MLflow as soon as it has been told."""
+    spec, facts = job.spec, job.header["problem"]
+    known = facts["known_minimum"]
+    work = Work.of(spec)
+    plan = make_plan(spec, facts["flops"], known)
+
+    def told(results: list[SettingResult]) -> None:
+        labels = Labels.of(results, known, spec.outcomes.thresholds)
+        tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
+
+    finished = len(before) >= spec.search.settings and not plan.confirm(before)
+    with contextlib.closing(_make_pool(problem, work, "inline" if finished else workers)) as pool:
+        try:
+            return run_loop(spec, plan, pool, store, told, listen)
+        except ProblemFailed as error:
+            job.write("failure.txt", f"{error}\n")
+            raise
+
+
+def _runs(
+    job: Job, report: Report, results: Sequence[SettingResult], files: Mapping[str, bytes | str]
+) -> list[tracking.Run]:
+    """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
+    spec, header = job.spec, job.header
+    labels = Labels.of(results, header["problem"]["known_minimum"], spec.outcomes.thresholds)
+    runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
+    created = datetime.fromisoformat(header["created"]).timestamp()
+    ended = max(created, *(r.finished_at for r in results))
+    return [*runs, report_run(report, files, (created, ended))]
+
+
+def _silent(progress: Progress) -> None:
+    """Nobody is listening."""
+
+
+def _open_study(job: Job, spec: JobSpec) -> StudyStore:
+    try:
+        return StudyStore.open(job.study_url, job.id)
+    except InvalidInput:  # cut off between making the folder and making the study
+        return StudyStore.create(job.study_url, job.id, {"job": spec.answer_key})
+
+
+def _tracker(job: Job, spec: JobSpec) -> tracking.Tracker:
+    home = Home(job.folder.parent.parent)
+    uri = spec.tracking.uri
+    return tracking.Tracker(
+        uri or home.tracking_uri,
+        job.id,
+        artifact_root=home.artifacts,
+        experiment_tags={"surefoot.job": job.id, "problem": spec.problem.name},
+    )
+
+
+def _make_pool(problem: Problem, work: Work, workers: Workers) -> Pool:
+    if workers == "inline":
+        return InProcessPool(problem, work)
+    from tuning.ray_pool import RayPool
+
+    return RayPool(problem, work, workers=workers)
+
+
+def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> RunFacts:
+    steps = job.spec.training.steps
+    gone = np.concatenate([r.restarts.diverged_at for r in results])
+    return RunFacts(
+        job_id=job.id,
+        created=job.header["created"],
+        seconds=seconds,
+        training_seconds=sum(r.training_seconds for r in results),
+        classifying_seconds=sum(r.classifying_seconds for r in results),
+        restart_steps=int(np.where(gone >= 0, gone, steps).sum()),
+        host=host_facts(),
+    )
+
+
+def saved_facts(job: Job) -> RunFacts | None:
+    """The facts of the run that finished the job, if one did."""
+    saved = job.read("report.json")
+    return None if saved is None else RunFacts(**json.loads(saved)["run"])
+
+
+def report_of(
+    job: Job, problem: Problem, results: Sequence[SettingResult], run: RunFacts
+) -> Report:
+    spec = job.spec
+    report = build_report(spec, job.header["problem"], results, run)
+    with threadpool_limits(1):
+        return replace(report, landscape=draw_landscape(problem, Work.of(spec), report))
+
+
+def _write_files(job: Job, report: Report) -> dict[str, bytes | str]:
+    """The report's files, in the job's folder; report.json last, for it says that the job is
+    done.
+    """
+    from tuning.render.files import to_csv
+    from tuning.render.page import page
+    from tuning.render.pictures import pictures
+
+    drawn = pictures(report)
+    files: dict[str, bytes | str] = {
+        "report.html": page(report, drawn),
+        "settings.csv": to_csv(report),
+        **drawn,
+    }
+    files["report.json"] = report.to_json()
+    for name, content in files.items():
+        job.write(name, content)
+    return files

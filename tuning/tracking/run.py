@@ -1,0 +1,90 @@
+"""A run of MLflow, before MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+__all__ = ["DIGEST_TAG", "KEY_TAG", "NOT_FINITE_TAG", "Run"]
+
+KEY_TAG = "surefoot.key"
+DIGEST_TAG = "surefoot.digest"
+NOT_FINITE_TAG = "surefoot.not_finite"
+
+# MLflow's limits for a value.
+PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 8000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One flat MLflow run to be.
+
+    Attributes:
+        key: "<job id>/<trial number>" or "<job id>/report"; letters, digits and ".", "_", "-".
+        name: what the UI shows, as in "adam lr=0.0123".
+        params, tags: values that are too long for MLflow are cut.
+        metrics: scalars, logged at step 0; one that is not finite is left out.
+        curves: metric -> (step, value), at most 200 points each; one ends before its first value
+            that is not finite. The tag `surefoot.not_finite` names what was left out or cut.
+        seconds: start and end, Unix time. Points in between are dated in proportion to their step,
+            so that writing a run again writes the same points, of which MLflow keeps one.
+        colour: in the UI, as in "#2e7d32". note: Markdown. files: artifacts, path -> content.
+
+    Raises:
+        ValueError: the key is not of that form.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, str | float | int]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+    seconds: tuple[float, float]
+    colour: str | None = None
+    note: str | None = None
+    files: Mapping[str, bytes | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", self.key):
+            raise ValueError(f"not of the form <job id>/<trial number>: {self.key!r}")
+
+    @property
+    def job(self) -> str:
+        return self.key.partition("/")[0]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that is in the run."""
+        content = [getattr(self, f.name) for f in fields(self)]
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True, default=repr).encode()
+        ).hexdigest()[:16]
+
+    def all_tags(self) -> dict[str, str]:
+        """With those that MLflow's UI and this module read."""
+        values = {name: [value] for name, value in self.metrics.items()}
+        values |= {name: [value for _, value in curve] for name, curve in self.curves.items()}
+        not_finite = ", ".join(n for n, some in values.items() if not all(map(math.isfinite, some)))
+        own = {
+            KEY_TAG: self.key,
+            DIGEST_TAG: self.digest,
+            NOT_FINITE_TAG: not_finite,
+            "mlflow.runColor": self.colour,
+            "mlflow.note.content": self.note,
+        }
+        tags = {**self.tags, **{name: value for name, value in own.items() if value}}
+        return {name: _cut(value, TAG_CHARACTERS) for name, value in tags.items()}
+
+    def all_params(self) -> dict[str, str]:
+        """As text."""
+        return {name: _cut(str(value), PARAM_CHARACTERS) for name, value in self.params.items()}
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"

@@ -1,0 +1,174 @@
+"""The one thread that writes to MLflow."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from tuning.tracking.address import check, link, mask
+from tuning.tracking.run import Run
+from tuning.tracking.store import ENVIRONMENT, Store, failures, may_pass, quiet
+from tuning.tracking.view import view_tags
+
+__all__ = ["Tracker"]
+
+T = TypeVar("T")
+
+QUEUE_RUNS = 256  # of about 100 kB
+RECONCILE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 15.0
+
+
+class Tracker:
+    """Keeps MLflow in step with the study. `put` and `reconcile` may be called from any thread.
+
+    Args:
+        uri: of an MLflow server (http, https) or database.
+        experiment: its name; created, or restored when somebody has deleted it.
+        artifact_root: where a new experiment in a database keeps its files; by default beside the
+            sqlite file. A server has its own place.
+        experiment_tags: beside the tag of the ready view.
+        capacity: runs that may wait; those beyond are left for `reconcile`.
+
+    Raises:
+        InvalidInput: `uri` cannot work.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        *,
+        artifact_root: Path | None,
+        experiment_tags: Mapping[str, str],
+        capacity: int = QUEUE_RUNS,
+    ) -> None:
+        check(uri)
+        self._uri = uri
+        self._open = partial(
+            Store, uri, experiment, artifact_root, {**experiment_tags, **view_tags()}
+        )
+        self._capacity = capacity
+        self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
+        self._stop = threading.Event()
+        # The condition guards what follows.
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Run] = {}
+        self._writing = False
+        self._ended = True
+        self._missing: dict[str, str] = {}  # key -> digest, in the order of `put`
+        self._experiment_id: str | None = None
+        self._outage: str | None = None
+        self._refusal: str | None = None
+
+    def start(self) -> None:
+        """Open the store in the writer's thread (importing MLflow takes 1.5 s of CPU, creating the
+        tables of an sqlite file 2 s more) and write what is put."""
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        self._ended = False
+        self._writing = True  # the experiment
+        self._thread.start()
+
+    def put(self, run: Run) -> None:
+        """Have `run` written, in place of any other with its key. Returns at once; when the queue
+        is full the run is only remembered as missing."""
+        with self._changed:
+            self._missing[run.key] = run.digest
+            if run.key in self._waiting or len(self._waiting) < self._capacity:
+                self._waiting[run.key] = run
+                self._changed.notify_all()
+
+    def reconcile(self, runs: Iterable[Run], timeout: float = RECONCILE_SECONDS) -> None:
+        """`put` each of `runs`, waiting for room in the queue up to `timeout` seconds in all, but
+        not while MLflow is out of reach. What MLflow has, complete and current, costs nothing."""
+        deadline = time.monotonic() + timeout
+        for run in runs:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: len(self._waiting) < self._capacity or self._outage or self._ended,
+                    max(0.0, deadline - time.monotonic()),
+                )
+            self.put(run)
+
+    def close(self, timeout: float) -> list[str]:
+        """Wait up to `timeout` seconds until all is written; then stop, and return the keys of the
+        runs that are not known to be in MLflow."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._ended or not (self._waiting or self._writing), timeout
+            )
+            self._stop.set()
+            self._changed.notify_all()
+            return list(self._missing)
+
+    @property
+    def experiment_id(self) -> str | None:
+        """None until the store is open."""
+        return self._experiment_id
+
+    @property
+    def url(self) -> str | None:
+        """A link to the experiment's view; None until the store is open, and for a database."""
+        return self._experiment_id and link(self._uri, self._experiment_id)
+
+    @property
+    def problem(self) -> str | None:
+        """One line: why MLflow cannot be written to now, or what it last refused; else None."""
+        return self._outage or self._refusal
+
+    def _work(self) -> None:
+        try:
+            with quiet():
+                store = self._persist("the experiment", self._open)
+                if store is None:
+                    return
+                self._experiment_id = store.experiment_id
+                while (run := self._next()) is not None:
+                    done = self._persist(f"run {run.key}", partial(store.write, run))
+                    with self._changed:
+                        # Unless another of this key was put meanwhile.
+                        if done and self._missing.get(run.key) == run.digest:
+                            del self._missing[run.key]
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _next(self) -> Run | None:
+        with self._changed:
+            self._writing = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._waiting or self._stop.is_set())
+            if self._stop.is_set():
+                return None
+            self._writing = True
+            return self._waiting.pop(next(iter(self._waiting)))
+
+    def _persist(self, what: str, call: Callable[[], T]) -> T | None:
+        """The result of `call`, repeated through outages; None if MLflow refuses, or on `close`."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stop.is_set():
+            try:
+                result = call()
+            except failures() as error:
+                reason = str(error).replace(self._uri.rstrip("/"), mask(self._uri).rstrip("/"))
+                line = (reason.splitlines() or [type(error).__name__])[0][:300]
+                if not may_pass(error):
+                    self._outage = None
+                    self._refusal = f"MLflow at {mask(self._uri)} refused {what}: {line}"
+                    return None
+                with self._changed:
+                    self._outage = f"MLflow at {mask(self._uri)} cannot be reached: {line}"
+                    self._changed.notify_all()
+                self._stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self._outage = None
+                return result
+        return None
