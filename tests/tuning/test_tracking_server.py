@@ -97,6 +97,7 @@ def runs(job: str) -> list[Run]:
                     "unstable": unstable,
                     "trapped": 0.25,
                     "loss": rate,
+                    "log10_loss": math.log10(rate),
                 },
                 curves={
                     f"loss/{name}": [(10 * k, scale * math.exp(-rate * k)) for k in range(100)]
@@ -200,7 +201,7 @@ def test_the_view_in_a_browser(server: Server, shown: Tracker, tmp_path: Path) -
     names = {run.name for run in runs("shown")}
     assert names <= set(pieces)
     assert {"#2e7d32", "#c62828"} <= set(pieces)
-    charts = ["loss/p50", "log10_lr vs. unstable", "log10_lr vs. trapped", "log10_lr vs. loss"]
+    charts = ["loss/p50", "log10_lr vs. unstable", "log10_lr vs. trapped", "log10_lr vs. log10_loss"]
     assert [title for title in charts if title not in pieces] == []
     assert "Parallel Coordinates" in pieces
     # All twelve settings are drawn (by default MLflow hides all but ten runs): the legend has them.
