@@ -143,8 +143,8 @@ def test_a_server_killed_in_the_middle(server: Server) -> None:
     key = "tags where key = 'surefoot.key'"
     assert server.count(f"(select distinct value from {key})") == server.count(key) == len(wanted)
     assert server.count("runs where status = 'FINISHED'") == server.count("runs") == len(wanted)
-    # 4 scalars and 3 curves of 100 points in each run of a setting.
-    assert server.count("metrics") == SETTINGS * (4 + 3 * 100)
+    # 5 scalars and 3 curves of 100 points in each run of a setting.
+    assert server.count("metrics") == SETTINGS * (5 + 3 * 100)
     reports = list(server.folder.glob("files/*/*/artifacts/report.html"))
     assert [report.read_text() for report in reports] == ["<h1>The answer</h1>"]
 
@@ -201,7 +201,12 @@ def test_the_view_in_a_browser(server: Server, shown: Tracker, tmp_path: Path) -
     names = {run.name for run in runs("shown")}
     assert names <= set(pieces)
     assert {"#2e7d32", "#c62828"} <= set(pieces)
-    charts = ["loss/p50", "log10_lr vs. unstable", "log10_lr vs. trapped", "log10_lr vs. log10_loss"]
+    charts = [
+        "loss/p50",
+        "log10_lr vs. unstable",
+        "log10_lr vs. trapped",
+        "log10_lr vs. log10_loss",
+    ]
     assert [title for title in charts if title not in pieces] == []
     assert "Parallel Coordinates" in pieces
     # All twelve settings are drawn (by default MLflow hides all but ten runs): the legend has them.
