@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
-from trainers._landscape import Landscape, newton, real, reals
+from trainers._landscape import MOST_MINIMA, Landscape, newton, real, reals, whole
 from trainers.benchmark_functions import (
     Himmelblau,
     Rastrigin,
@@ -20,7 +21,8 @@ from trainers.benchmark_functions import (
     StyblinskiTang,
     ThreeHumpCamel,
 )
-from trainers.problem import FloatArray
+from trainers.errors import InvalidInput
+from trainers.problem import FloatArray, IntArray
 
 __all__ = [
     "DoubleWell",
@@ -34,6 +36,7 @@ __all__ = [
     "SixHumpCamel",
     "StyblinskiTang",
     "ThreeHumpCamel",
+    "Wells",
 ]
 
 
@@ -172,3 +175,95 @@ class Saddle(Landscape):
         gradient[:, 0] = x * excess
         gradient[:, 1] = y
         return 0.25 * excess * excess + 0.5 * y * y, gradient
+
+
+class Wells(Landscape):
+    """Double wells in many dimensions, their axes turned: minima of many levels, saddles between.
+
+    J(w) = sum_i (u_i^2 - 1)^2 + tilt / 2^i u_i over the first `wells` coordinates (i from 0) of
+    u = Q^T w, plus 1/2 sum_i c_i u_i^2 over the others, with Q a random rotation and the curvatures
+    c_i spread evenly in the logarithm from 8 / condition to 8 (8 is that of the even well). Since J
+    is separable in u, so is gradient flow: u_i never crosses the barrier of its own `DoubleWell`,
+    and the basin of every point is known. No coordinate of w is special.
+
+    Minima: the 2^wells combinations of each well's two; all levels differ unless tilt is 0. Each
+    combination that takes a barrier instead is a saddle.
+
+    Args:
+        dimensions: P.
+        wells: number of double wells, from 1 to `dimensions` and at most 12.
+        tilt: the slope added to the first well, halved from each to the next, in absolute value
+            below 8 / (3 sqrt 3), about 1.5396.
+        condition: ratio of the largest to the smallest of the other curvatures, at least 1.
+        rotation_seed: seeds the rotation.
+        span: starts are uniform in [-span, span] in each coordinate of u.
+
+    Attributes:
+        rotation: Q, (P, P).
+        barriers: the barrier of each well, (wells,).
+        shares: the probability that a start lies in the basin of each of `minima`, (M,).
+
+    Raises:
+        InvalidInput: a parameter that is not valid.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int = 10,
+        wells: int = 3,
+        tilt: float = 0.3,
+        condition: float = 10.0,
+        rotation_seed: int = 0,
+        span: float = 2.0,
+    ) -> None:
+        self.parameters = whole("dimensions", dimensions, least=1)
+        self.wells = whole("wells", wells, least=1)
+        most = min(self.parameters, MOST_MINIMA.bit_length() - 1)
+        if self.wells > most:
+            raise InvalidInput(f"wells = {wells!r} is not valid; it must be at most {most} here")
+        ratio = real("condition", condition, least=1.0)
+        seed = whole("rotation_seed", rotation_seed, least=0)
+        first = DoubleWell(tilt=tilt, span=span)
+        singles = [DoubleWell(tilt=first.tilt / 2.0**i) for i in range(self.wells)]
+        self.span = first.span
+        self.tilts = np.array([single.tilt for single in singles])
+        self.barriers = np.array([single.barrier for single in singles])
+        self.curvatures = 8.0 * np.geomspace(1.0 / ratio, 1.0, self.parameters - self.wells)
+        normal = np.random.default_rng(seed).standard_normal((self.parameters, self.parameters))
+        basis, triangle = np.linalg.qr(normal)
+        self.rotation = basis * np.sign(np.diag(triangle))  # uniform among all rotations
+        bottoms = np.zeros((2**self.wells, self.parameters))
+        pairs = [sorted(single.minima[:, 0]) for single in singles]
+        bottoms[:, : self.wells] = list(product(*pairs))
+        self._set_minima(bottoms @ self.rotation.T, lowest=0.0 if first.tilt == 0.0 else None)
+        low, high = self.span
+        right = np.clip((high - self.barriers) / (high - low), 0.0, 1.0)
+        self._right_of = self._turned(self.minima)[:, : self.wells] > self.barriers
+        self.shares = np.where(self._right_of, right, 1.0 - right).prod(axis=1)
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        """Draw a start, uniform in a cube whose sides lie along the wells' axes; shape (P,)."""
+        return self.rotation @ super().initial(rng)
+
+    def _turned(self, w: FloatArray) -> FloatArray:
+        """u = Q^T w (R, P), one product a row: their number must not change the rounding."""
+        return np.asarray(np.matmul(w[:, None, :], self.rotation)[:, 0])
+
+    def basins(self, w: FloatArray) -> IntArray:
+        """The row of `minima` to which gradient flow goes from each row of `w` (R, P): (R,)."""
+        right = self._turned(w)[:, : self.wells] > self.barriers
+        same = (right[:, None] == self._right_of).all(axis=2)
+        return np.asarray(same.argmax(axis=1), dtype=np.intp)
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Loss (R,) and gradient (R, P) at `w` (R, P)."""
+        u = self._turned(w)
+        x, y = u[:, : self.wells], u[:, self.wells :]
+        excess = x * x - 1.0
+        loss = (excess * excess + self.tilts * x).sum(axis=1)
+        loss += 0.5 * (self.curvatures * y * y).sum(axis=1)
+        slope = np.empty_like(u)
+        slope[:, : self.wells] = 4.0 * x * excess + self.tilts
+        slope[:, self.wells :] = self.curvatures * y
+        return loss, np.matmul(slope[:, None, :], self.rotation.T)[:, 0]

@@ -18,7 +18,8 @@ class XOR(Network):
 
     The oldest problem on which gradient descent is seen to get stuck (Rumelhart, Hinton & Williams
     1986). With a linear output and at least two hidden units the four examples are fitted exactly
-    at finite weights, so the global minimum is 0, unless weights decay.
+    at finite weights, so the global minimum is 0, unless weights decay. A network of linear units
+    cannot do better than output 0, so its minimum is 1/2.
 
     Args:
         hidden: units of each hidden layer.
@@ -33,6 +34,9 @@ class XOR(Network):
         initializer: str = "glorot",
         weight_decay: float = 0.0,
     ) -> None:
+        known: float | None = None
+        if weight_decay == 0 and min(self._widths(hidden), default=1) >= 2:
+            known = 0.5 if activation == "linear" else 0.0
         corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
         super().__init__(
             corners,
@@ -42,9 +46,7 @@ class XOR(Network):
             initializer=initializer,
             weight_decay=weight_decay,
             loss="squared-error",
-            known_minimum=0.0
-            if weight_decay == 0 and min(self._widths(hidden), default=1) >= 2
-            else None,
+            known_minimum=known,
         )
 
 

@@ -1,9 +1,10 @@
 """Fully connected networks: back-propagation for R restarts at once.
 
 Layout. Activations are (R, units + 1, N), examples innermost, and the last row of each holds ones,
-so that a bias is one more weight. The inputs are the same for all restarts, so one matrix product
-serves them all in the first layer, forward and backward. Everything larger than the weights lives
-in tiles of restarts that fit the second-level cache and is written with `out=`.
+so that a bias is one more weight; without biases there is no such row. The inputs are the same for
+all restarts, so one matrix product serves them all in the first layer, forward and backward.
+Everything larger than the weights lives in tiles of restarts that fit the second-level cache and is
+written with `out=`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from trainers.activations import ACTIVATIONS, activate, slope_of_erf, times_slope
 from trainers.errors import InvalidInput
 from trainers.problem import FloatArray, IntArray, Problem
 from trainers.suggest import nearest
 
 __all__ = ["ACTIVATIONS", "INITIALIZERS", "LOSSES", "Network"]
 
-ACTIVATIONS = ("tanh", "relu", "sigmoid")
 LOSSES = ("cross-entropy", "squared-error")
 
 # name -> (fan used, numerator of the variance, uniform?)
@@ -38,14 +39,15 @@ _TILE_BYTES = (
 
 
 class _Workspace:
-    """Buffers for one tile of `rows` restarts over `examples` examples."""
+    """Buffers for one tile of `rows` restarts over `examples` examples; `extra` is 1 with biases,
+    else 0."""
 
-    def __init__(self, rows: int, examples: int, sizes: Sequence[int]) -> None:
-        self.activations = [np.ones((rows, size + 1, examples)) for size in sizes[1:-1]]
+    def __init__(self, rows: int, examples: int, sizes: Sequence[int], extra: int) -> None:
+        self.activations = [np.ones((rows, size + extra, examples)) for size in sizes[1:-1]]
         self.signals = [np.empty((rows, size, examples)) for size in sizes[1:]]
         self.spare = [np.empty((rows, size, examples)) for size in sizes[1:]]
         self.line = np.empty((rows, 1, examples))
-        self.first = np.empty((rows * sizes[1], sizes[0] + 1))
+        self.first = np.empty((rows * sizes[1], sizes[0] + extra))
 
 
 class Network(Problem):
@@ -54,16 +56,17 @@ class Network(Problem):
     J(w) = mean over examples of the loss + weight_decay / 2 * |w|^2, with the loss either softmax
     cross-entropy or half the squared error summed over the outputs. All parameters decay, biases
     too, as PyTorch's optimizers do. Parameters are stored layer by layer as (units, inputs + 1),
-    bias last.
+    bias last, or (units, inputs) without biases.
 
     Args:
         inputs: (N, D).
         targets: (N, K); one-hot (or any distribution) for cross-entropy.
         hidden: units of each hidden layer; any number of layers, none for a linear model.
-        activation: tanh, relu or sigmoid.
+        activation: tanh, relu, sigmoid, erf (of z / sqrt 2, as in Saad & Solla 1995) or linear.
         initializer: glorot, he or lecun, `-normal` or `-uniform` where they differ; biases are 0.
         weight_decay: at least 0.
         loss: cross-entropy or squared-error.
+        biases: whether the units have biases.
         held_out: inputs and targets of the validation split, or None.
         known_minimum: J at the global minimum, where it is known.
 
@@ -81,6 +84,7 @@ class Network(Problem):
         initializer: str = "glorot",
         weight_decay: float = 0.0,
         loss: str = "cross-entropy",
+        biases: bool = True,
         held_out: tuple[FloatArray, FloatArray] | None = None,
         known_minimum: float | None = None,
     ) -> None:
@@ -99,14 +103,19 @@ class Network(Problem):
             raise InvalidInput(
                 f"weight_decay = {weight_decay!r} is not valid; it must be at least 0"
             )
+        if not isinstance(biases, bool):
+            raise InvalidInput(f"biases = {biases!r} is not valid; give true or false")
+        self.biases, self._extra = biases, int(biases)
         self.sizes: tuple[int, ...] = (inputs.shape[1], *widths, targets.shape[1])
         self.activation, self.initializer, self.loss = activation, initializer, loss
         self.weight_decay = float(weight_decay)
         self.known_minimum = known_minimum
         self.examples = len(inputs)
-        self._data = _columns(inputs, targets)
-        self._held_out = _columns(*held_out) if held_out is not None and len(held_out[0]) else None
-        ends = np.cumsum([out * (into + 1) for into, out in self._layers()])
+        self._data = _columns(inputs, targets, self._extra)
+        self._held_out = None
+        if held_out is not None and len(held_out[0]):
+            self._held_out = _columns(*held_out, self._extra)
+        ends = np.cumsum([out * (into + self._extra) for into, out in self._layers()])
         self._blocks = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
         self.parameters = int(ends[-1])
         self._spaces: dict[tuple[int, int], _Workspace] = {}
@@ -132,12 +141,12 @@ class Network(Problem):
         blocks = []
         for into, out in self._layers():
             deviation = np.sqrt(gain / (into if fan == "in" else (into + out) / 2))
-            block = np.zeros((out, into + 1))
+            block = np.zeros((out, into + self._extra))
             if uniform:
                 bound = deviation * np.sqrt(3.0)
-                block[:, :-1] = rng.uniform(-bound, bound, (out, into))
+                block[:, :into] = rng.uniform(-bound, bound, (out, into))
             else:
-                block[:, :-1] = deviation * rng.standard_normal((out, into))
+                block[:, :into] = deviation * rng.standard_normal((out, into))
             blocks.append(block.ravel())
         return np.concatenate(blocks)
 
@@ -188,12 +197,12 @@ class Network(Problem):
         if key not in self._spaces:
             if len(self._spaces) >= 8:  # shrinking batches leave odd sizes behind
                 self._spaces.clear()
-            self._spaces[key] = _Workspace(rows, examples, self.sizes)
+            self._spaces[key] = _Workspace(rows, examples, self.sizes, self._extra)
         return self._spaces[key]
 
     def _weights(self, w: FloatArray, layer: int) -> FloatArray:
         into, out = self.sizes[layer], self.sizes[layer + 1]
-        return w[:, self._blocks[layer]].reshape(len(w), out, into + 1)
+        return w[:, self._blocks[layer]].reshape(len(w), out, into + self._extra)
 
     def _forward(
         self, w: FloatArray, columns: FloatArray, targets: FloatArray, space: _Workspace
@@ -209,7 +218,10 @@ class Network(Problem):
             else:
                 np.matmul(self._weights(w, layer), space.activations[layer - 1], out=signal)
             if layer < last:
-                self._activate(signal, space.activations[layer][:, :-1])
+                units = self.sizes[layer + 1]
+                activate(self.activation, signal, space.activations[layer][:, :units])
+                if self.activation == "erf":  # its slope is written in z, which `signal` still is
+                    slope_of_erf(signal, space.spare[layer])
         signal, spare, line = space.signals[last], space.spare[last], space.line
         if self.loss == "squared-error":
             signal -= targets
@@ -238,39 +250,22 @@ class Network(Problem):
         """Fills `gradient` (r, P) from what `_forward` left in `space`."""
         for layer in range(len(self.sizes) - 2, 0, -1):
             signal, active = space.signals[layer], space.activations[layer - 1]
+            units = self.sizes[layer]
             np.matmul(signal, active.transpose(0, 2, 1), out=self._weights(gradient, layer))
-            weights = self._weights(w, layer)[:, :, :-1].transpose(0, 2, 1)
+            weights = self._weights(w, layer)[:, :, :units].transpose(0, 2, 1)
             below = space.signals[layer - 1]
             if signal.shape[1] == 1:  # an outer product: BLAS is slower than one multiplication
                 np.multiply(weights, signal, out=below)
             else:
                 np.matmul(weights, signal, out=below)
-            self._times_derivative(below, active[:, :-1], space.spare[layer - 1])
+            times_slope(self.activation, below, active[:, :units], space.spare[layer - 1])
         first = np.matmul(space.signals[0].reshape(-1, len(rows)), rows, out=space.first)
         gradient[:, self._blocks[0]] = first.reshape(len(w), -1)
 
-    def _activate(self, z: FloatArray, out: FloatArray) -> None:
-        if self.activation == "tanh":
-            np.tanh(z, out=out)
-        elif self.activation == "relu":
-            np.maximum(z, 0.0, out=out)
-        else:  # the logistic function as a tanh: no overflow, and vectorised
-            np.multiply(z, 0.5, out=out)
-            np.tanh(out, out=out)
-            out += 1.0
-            out *= 0.5
 
-    def _times_derivative(self, signal: FloatArray, active: FloatArray, spare: FloatArray) -> None:
-        """signal *= activation'(z), written in the activation's own value."""
-        if self.activation == "relu":
-            np.greater(active, 0.0, out=spare)
-        else:
-            np.multiply(active, active, out=spare)
-            np.subtract(1.0 if self.activation == "tanh" else active, spare, out=spare)
-        signal *= spare
-
-
-def _columns(inputs: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Inputs with a column of ones (N, D + 1), the same transposed, and targets (K, N)."""
-    rows = np.column_stack([inputs, np.ones(len(inputs))])
+def _columns(
+    inputs: FloatArray, targets: FloatArray, extra: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Inputs with `extra` columns of ones (N, D + extra), the same transposed, targets (K, N)."""
+    rows = np.column_stack([inputs, np.ones((len(inputs), extra))])
     return rows, np.ascontiguousarray(rows.T), np.ascontiguousarray(targets.T)

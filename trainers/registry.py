@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from trainers import landscapes
+from trainers import landscapes, teachers
 from trainers.errors import InvalidInput
 from trainers.learning import MLP, XOR
 from trainers.problem import Problem
@@ -20,6 +20,7 @@ PROBLEMS: Mapping[str, type[Problem]] = {
     "double-well": landscapes.DoubleWell,
     "quadratic": landscapes.Quadratic,
     "saddle-between-wells": landscapes.Saddle,
+    "wells": landscapes.Wells,
     "rastrigin": landscapes.Rastrigin,
     "himmelblau": landscapes.Himmelblau,
     "three-hump-camel": landscapes.ThreeHumpCamel,
@@ -28,6 +29,9 @@ PROBLEMS: Mapping[str, type[Problem]] = {
     "rosenbrock": landscapes.Rosenbrock,
     "xor": XOR,
     "mlp": MLP,
+    "relu-teacher": teachers.ReLUTeacher,
+    "teacher-student": teachers.TeacherStudent,
+    "deep-linear": teachers.DeepLinear,
 }
 
 
@@ -86,7 +90,11 @@ def _import(name: str) -> type[Problem]:
         ) from error
     kind = getattr(module, attribute, None)
     if kind is None:
-        names = [key for key, value in vars(module).items() if inspect.isclass(value)]
+        names = [
+            key
+            for key, value in vars(module).items()
+            if inspect.isclass(value) and issubclass(value, Problem)
+        ]
         raise InvalidInput(
             f"problem {name!r}: {module_name} has no {attribute!r}{nearest(attribute, names)}"
         )

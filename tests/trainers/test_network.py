@@ -22,6 +22,8 @@ SQUASH: dict[str, Callable[[float], float]] = {
     "tanh": math.tanh,
     "relu": lambda z: max(z, 0.0),
     "sigmoid": lambda z: 1.0 / (1.0 + math.exp(-z)),
+    "erf": lambda z: math.erf(z / math.sqrt(2.0)),
+    "linear": lambda z: z,
 }
 
 
@@ -101,6 +103,38 @@ def test_loss_and_gradient(activation: str, loss: str, hidden: list[int], output
             assert (gradient == 0.0).all()
         else:
             assert np.abs(gradient).max() > 1e-3
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", HIDDEN, ids=str)
+def test_without_biases_a_network_is_the_one_whose_biases_are_zero(
+    activation: str, hidden: list[int]
+) -> None:
+    inputs, targets = data(6, 3, 2, "squared-error")
+    whole, bare = (
+        Network(
+            inputs,
+            targets,
+            hidden=hidden,
+            activation=activation,
+            loss="squared-error",
+            biases=biases,
+        )
+        for biases in (True, False)
+    )
+    weight = np.concatenate(
+        [np.tile([1.0] * into + [0.0], out) for into, out in itertools.pairwise(whole.sizes)]
+    )
+    is_weight = weight == 1.0
+    assert bare.parameters == is_weight.sum()
+    w = np.random.default_rng(0).standard_normal((3, whole.parameters)) * weight
+    for batch in (None, np.array([4, 1])):
+        value, gradient = (array.copy() for array in whole.loss_and_gradient(w, batch))
+        again, slope = bare.loss_and_gradient(w[:, is_weight].copy(), batch)
+        # Sums in another order.
+        np.testing.assert_allclose(again, value, rtol=1e-13)
+        np.testing.assert_allclose(slope, gradient[:, is_weight], rtol=0, atol=1e-13)
+    assert (starts(whole, restarts=2)[:, is_weight] == starts(bare, restarts=2)).all()
 
 
 def test_soft_targets_and_large_outputs() -> None:
@@ -193,10 +227,11 @@ def test_initial_weights(initializer: str) -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_xor_reaches_its_known_minimum(hidden: list[int], activation: str) -> None:
     problem = XOR(hidden=hidden, activation=activation)
-    assert problem.known_minimum == 0.0
+    assert problem.known_minimum == (0.5 if activation == "linear" else 0.0)
     w0 = starts(problem, restarts=32)
     run = train(problem, get_optimizer("adam"), learning_rate=0.03, starts=w0, steps=3000)
-    assert np.nanmin(run.final_losses) < 1e-12
+    assert problem.known_minimum - 1e-15 < np.nanmin(run.final_losses)
+    assert np.nanmin(run.final_losses) < problem.known_minimum + 1e-12
 
 
 def test_xor_claims_no_minimum_that_it_does_not_know() -> None:
