@@ -3,75 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from trainers.errors import InvalidInput
 from trainers.optimizers import Optimizer
-from trainers.problem import FloatArray, IntArray, Problem
+from trainers.problem import Evaluate, FloatArray, IntArray, Problem
 from trainers.randomness import batches
+from trainers.sharpness import Sharpness
 from trainers.tail import Tail
+from trainers.thresholds import Thresholds
+from trainers.trajectories import Trajectories
 
-__all__ = ["DIVERGED_FACTOR", "Trajectories", "evaluator", "recorded_steps", "train"]
-
-#: A loss this many times max(J0, 1), with the parameters still growing, has diverged. It must be
-#: large: above 2 / lambda a network can catapult, its loss rising by orders of magnitude before it
-#: converges (Lewkowycz et al. 2020, arXiv 2003.02218).
-DIVERGED_FACTOR = 1e8
+__all__ = ["Evaluate", "Trajectories", "evaluator", "recorded_steps", "train"]
 
 _MOST_RECORDED = 10_000
-
-Evaluate = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """How R restarts went through T steps; R rows or columns everywhere, in the order of the
-    starts.
-
-    Attributes:
-        optimizer, learning_rate (R,): the setting.
-        starts (R, P), weights (R, P): first and last parameters; of a restart that diverged, the
-            last finite.
-        steps: T.
-        recorded (K,): the steps at which the full-batch loss was recorded, 0 and T among them.
-        losses (K, R): those losses; NaN from the step of divergence on.
-        diverged_at (R,): the step of divergence, or -1.
-        cosine (R,): mean cosine between successive steps in the tail.
-        displacement (R,): net displacement over length of path in the tail.
-        preconditioner (R, P): what the gradient was divided by at the end; None for identity.
-        batch_size: None for full batch.
-        path (T + 1, R, P): all parameters, when asked for; NaN after divergence.
-    """
-
-    optimizer: Optimizer
-    learning_rate: FloatArray
-    starts: FloatArray
-    weights: FloatArray
-    steps: int
-    recorded: IntArray
-    losses: FloatArray
-    diverged_at: IntArray
-    cosine: FloatArray
-    displacement: FloatArray
-    preconditioner: FloatArray | None
-    batch_size: int | None
-    path: FloatArray | None
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @property
-    def diverged(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return self.diverged_at >= 0
-
-    @property
-    def final_losses(self) -> FloatArray:
-        """(R,): the loss at `weights`; of a restart that diverged, the last one recorded."""
-        last = np.where(np.isnan(self.losses), -1, np.arange(len(self.losses))[:, None]).max(axis=0)
-        return np.asarray(self.losses[np.maximum(last, 0), np.arange(len(self))])
 
 
 def evaluator(problem: Problem) -> Evaluate:
@@ -91,14 +37,25 @@ def check_problem(problem: Problem, starts: FloatArray) -> None:
         InvalidInput: naming the problem, what it returned and what is expected.
     """
     name, (restarts, parameters) = type(problem).__name__, starts.shape
-    answer: object = evaluator(problem)(starts.copy())
+    known = problem.known_minimum
+    if known is not None and not np.isfinite(known):
+        raise InvalidInput(
+            f"{name}.known_minimum is {known!r}; it must be a finite number, or None where nobody "
+            "knows it"
+        )
+    given = starts.copy()
+    answer: object = evaluator(problem)(given)
     returned = f"{name}.loss_and_gradient returned"
+    if not np.array_equal(given, starts):
+        raise InvalidInput(f"{name}.loss_and_gradient changed w; it must leave it as it is")
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise InvalidInput(f"{returned} {type(answer).__name__}; it must return loss, gradient")
     shapes = ("loss", (restarts,)), ("gradient", (restarts, parameters))
     for array, (what, shape) in zip(answer, shapes, strict=True):
         if not isinstance(array, np.ndarray):
             raise InvalidInput(f"{returned} a {what} of type {type(array).__name__}; give an array")
+        if array.dtype.kind not in "fiu":
+            raise InvalidInput(f"{returned} a {what} of {array.dtype}; give real numbers, float64")
         if array.shape != shape:
             raise InvalidInput(
                 f"{returned} a {what} of shape {array.shape} for w of shape {starts.shape}; "
@@ -133,6 +90,8 @@ def train(
     batch_size: int | None = None,
     seed: int = 0,
     record_path: bool = False,
+    sharpness_every: int | None = None,
+    diverged: float = Thresholds.diverged,
 ) -> Trajectories:
     """Train every row of `starts` (R, P) for `steps` steps.
 
@@ -142,6 +101,8 @@ def train(
             all restarts; None for full batch.
         seed: seeds the order of the mini-batches, nothing else.
         record_path: keep the parameters of every step.
+        sharpness_every: record the sharpness every so many steps; None for never.
+        diverged: see `Thresholds`.
 
     Restarts that have diverged leave the batch and cost nothing more.
 
@@ -153,14 +114,34 @@ def train(
     rates = np.array(learning_rate, dtype=np.float64)
     if rates.ndim == 0:
         rates = np.full(len(starts), rates)
-    _check_arguments(problem, starts, rates, steps, batch_size)
+    _check_arguments(problem, starts, rates, steps, batch_size, sharpness_every, diverged)
+    sharpness = None
+    if sharpness_every is not None:
+        sharpness = Sharpness(evaluator(problem), optimizer, starts, steps, sharpness_every)
     with np.errstate(all="ignore"):
         check_problem(problem, starts[:2])  # two: a loss summed over restarts shows
-        return _train(problem, optimizer, rates, starts, steps, batch_size, seed, record_path)
+        return _train(
+            problem,
+            optimizer,
+            rates,
+            starts,
+            steps,
+            batch_size,
+            seed,
+            record_path,
+            sharpness,
+            diverged,
+        )
 
 
 def _check_arguments(
-    problem: Problem, starts: FloatArray, rates: FloatArray, steps: int, batch_size: int | None
+    problem: Problem,
+    starts: FloatArray,
+    rates: FloatArray,
+    steps: int,
+    batch_size: int | None,
+    sharpness_every: int | None,
+    diverged: float,
 ) -> None:
     if starts.ndim != 2 or len(starts) == 0 or starts.shape[1] != problem.parameters:
         raise InvalidInput(
@@ -176,6 +157,12 @@ def _check_arguments(
         raise InvalidInput("learning_rate must be finite and above 0")
     if steps < 1:
         raise InvalidInput(f"steps = {steps} is not valid; it must be at least 1")
+    if not diverged > 1:
+        raise InvalidInput(f"diverged = {diverged:g} is not valid; it must be above 1")
+    if sharpness_every is not None and not 1 <= sharpness_every <= steps:
+        raise InvalidInput(
+            f"sharpness_every = {sharpness_every} is not valid; from 1 to the {steps} steps"
+        )
     if batch_size is not None:
         if problem.examples is None:
             raise InvalidInput(
@@ -196,6 +183,8 @@ def _train(
     batch_size: int | None,
     seed: int,
     record_path: bool,
+    sharpness: Sharpness | None,
+    diverged: float,
 ) -> Trajectories:
     full = evaluator(problem)
     order = None if batch_size is None else batches(problem.examples or 0, batch_size, seed)
@@ -230,7 +219,7 @@ def _train(
             seen = full(w)[0].copy() if t in row else None
             loss, gradient = problem.loss_and_gradient(w, next(order))
         if t == 0:
-            limit = DIVERGED_FACTOR * np.maximum(loss if seen is None else seen, 1.0)
+            limit = diverged * np.maximum(loss if seen is None else seen, 1.0)
         # NaN or infinity anywhere makes a product NaN: rows are looked at when something is wrong.
         sound = w.reshape(-1).dot(nothing) + gradient.reshape(-1).dot(nothing) == 0.0
         if order is not None and seen is not None:
@@ -261,6 +250,9 @@ def _train(
                 losses[row[t], live] = seen
         if path is not None:
             path[t, live] = w
+        if sharpness is not None and sharpness.due(t):
+            gradient = gradient.copy()  # the problem may write to its own again
+            sharpness.add(t, live, w, gradient, rate, state)
         if t == steps:
             break
         np.copyto(before, w)
@@ -285,4 +277,6 @@ def _train(
         preconditioner=preconditioner,
         batch_size=batch_size,
         path=path,
+        sharpness_steps=None if sharpness is None else sharpness.steps,
+        sharpness=None if sharpness is None else sharpness.values,
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FloatArray", "IntArray", "Problem"]
+__all__ = ["Evaluate", "FloatArray", "IntArray", "Problem"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+
+#: Loss (R,) and gradient (R, P) as a function of w (R, P) alone.
+Evaluate = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 class Problem(ABC):

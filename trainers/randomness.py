@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     POLISH = 3
     PROPOSAL = 4
     BOOTSTRAP = 5
+    CURVATURE = 6
 
 
 def generator(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
@@ -42,6 +43,11 @@ def starts(problem: Problem, *, restarts: int, seed: int = 0, first: int = 0) ->
     name = type(problem).__name__
     if not hasattr(problem, "parameters"):
         raise InvalidInput(f"{name}.parameters is missing; set it to the length of w")
+    parameters: object = problem.parameters
+    if isinstance(parameters, bool) or not isinstance(parameters, int | np.integer):
+        raise InvalidInput(f"{name}.parameters is {parameters!r}; it must be a whole number")
+    if parameters < 1:
+        raise InvalidInput(f"{name}.parameters is {parameters}; it must be at least 1")
     rows = np.empty((restarts, problem.parameters))
     for i in range(restarts):
         start = problem.initial(generator(seed, Purpose.START, first + i))

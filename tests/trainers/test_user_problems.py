@@ -227,3 +227,47 @@ def test_start_i_depends_on_the_seed_and_i_alone() -> None:
 def test_streams_for_different_purposes_differ() -> None:
     draws = {generator(0, purpose, i).integers(2**62) for purpose in Purpose for i in range(3)}
     assert len(draws) == 3 * len(Purpose)
+
+
+class Faulty(Problem):
+    """A bowl with one thing wrong."""
+
+    parameters = 2
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        if fault == "nan":
+            self.known_minimum = float("nan")
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        return rng.uniform(-1, 1, 2)
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        loss, gradient = (w * w).sum(axis=1), 2 * w
+        if self.fault == "complex":
+            loss = loss * (1 + 0j)
+        if self.fault == "in place":
+            w *= 0.5
+        return loss, gradient
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("nan", "known_minimum is nan; it must be a finite number"),
+        ("complex", "a loss of complex128; give real numbers"),
+        ("in place", "changed w; it must leave it as it is"),
+    ],
+)
+def test_a_fault_is_refused_before_training(fault: str, message: str) -> None:
+    problem = Faulty(fault)
+    with pytest.raises(InvalidInput, match=message):
+        train(problem, get_optimizer("gd"), learning_rate=0.1, starts=np.ones((3, 2)), steps=5)
+
+
+@pytest.mark.parametrize("parameters", ["2", 2.0, True, 0, -3])
+def test_parameters_is_a_whole_number(parameters: Any) -> None:
+    problem = Faulty("")
+    problem.parameters = parameters
+    with pytest.raises(InvalidInput, match="parameters is"):
+        starts(problem, restarts=2)
