@@ -2,65 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.curvature import hessians
-from trainers.engine import Evaluate
-from trainers.flow import Flow
-from trainers.problem import FloatArray, IntArray
+from trainers.bottoms import Bottoms, Point
+from trainers.flow import REACH, STAGES, Flow
+from trainers.look import REFUSALS, TINY, Look
+from trainers.problem import Evaluate, FloatArray, IntArray
+from trainers.quadratic import PRODUCTS
+from trainers.rest import falls_for_ever
 from trainers.thresholds import Thresholds
 
-__all__ = ["Bottoms", "Point", "find_bottoms"]
-
-
-class Point(StrEnum):
-    """The kind of point at the bottom, which depends on this restart alone.
-
-    Whether a minimum is the global one is decided later, when all bottoms are known.
-    """
-
-    MINIMUM = "minimum"
-    SADDLE = "saddle"
-    FLAT = "flat"
-    UNDETERMINED = "undetermined"
-    NONE = "none"  # diverged
-
-
-@dataclass(frozen=True)
-class Bottoms:
-    """For each of R restarts: kind of point (R,), where (R, P), loss (R,), extreme curvatures (R,),
-    NaN where they were not measured, and a reason in one sentence (R,)."""
-
-    point: NDArray[np.object_]
-    weights: FloatArray
-    loss: FloatArray
-    smallest_curvature: FloatArray
-    largest_curvature: FloatArray
-    reason: NDArray[np.object_]
-
-    def put(self, rows: IntArray, point: Point, reason: str) -> None:
-        """Label `rows`."""
-        self.point[rows] = point
-        self.reason[rows] = reason
+__all__ = ["Point", "find_bottoms"]
 
 
 # A look at the Hessian pays when the last flow step gained less than this part of the descent so
 # far; after each look in vain it must gain less by the second number. Measured on three hidden
 # units, breast-cancer.
 _READY, _AGAIN = 1e-5, 1e-2
-_HOPELESS = 1e-3  # of the descent so far: who gains more in a step is not near the bottom
-_TINY = 1e-9  # of the descent so far: gains that are none
-# The least budget in gradients: a small problem costs nothing, and a short training ends far from
-# rest.
-_SMALL_PARAMETERS, _SMALL_BUDGET, _LEAST_BUDGET = 50, 2000, 300
+_NEAR = 1e-4  # of the descent: who gains more in a step is not near the bottom, and not looked at
+# Up to so many parameters a Hessian costs no more than a step without one, and every step has it.
+_FEW, _FEW_LOOKS = 16, 300
+# Above so many a look takes products with the Hessian, which cost less, and the whole of it only
+# where they leave doubt.
+_MANY = 140
+# Looks may bring the gradients used to so many budgets of the flow: with the default less than the
+# training took, and enough for a look after a short one.
+_LOOKS_SHARE, _LEAST_ALLOWANCE = 1.7, 850
+_LEAST_BUDGET = 300  # gradients: a short training ends far from rest
+_GROUP = 2_000_000  # numbers in the Hessians that are held at once
 
 
 def find_bottoms(
     evaluate: Evaluate,
+    starts: FloatArray,
     weights: FloatArray,
     start_loss: FloatArray,
     diverged: NDArray[np.bool_],
@@ -68,177 +43,101 @@ def find_bottoms(
     thresholds: Thresholds,
     known_minimum: float | None = None,
 ) -> Bottoms:
-    """Follow gradient flow from `weights` (R, P) to the bottom, finish by Newton's method, and look
-    at the Hessian there. `start_loss` (R,) gives the scale. Restarts that diverged have no
-    basin."""
-    restarts, parameters = weights.shape
-    bottoms = Bottoms(
-        point=np.full(restarts, Point.UNDETERMINED, dtype=object),
-        weights=weights.copy(),
-        loss=np.full(restarts, np.nan),
-        smallest_curvature=np.full(restarts, np.nan),
-        largest_curvature=np.full(restarts, np.nan),
-        reason=np.full(restarts, "", dtype=object),
-    )
-    bottoms.put(np.flatnonzero(diverged), Point.NONE, "diverged: it has no basin")
+    """Follow gradient flow from `weights` (R, P) to the bottom and look at the Hessian there. The
+    way from `starts` (R, P), where the loss was `start_loss` (R,), gives the scale. Restarts that
+    diverged have no basin.
+
+    A step of the flow is one of two: by gradients alone (`flow`), or with a Hessian (`quadratic`)
+    where that goes further for what it costs. Each look at a Hessian may end in a label (`look`).
+    """
+    parameters = weights.shape[1]
+    bottoms = Bottoms.unknown(weights)
+    bottoms.put(np.flatnonzero(diverged), Point.NONE, "diverged")
     rows = np.flatnonzero(~diverged)
     if not rows.size:
         return bottoms
-    least = _SMALL_BUDGET if parameters <= _SMALL_PARAMETERS else _LEAST_BUDGET
-    budget = max(least, thresholds.polish_budget * steps)
-    dense = parameters <= thresholds.dense_limit
-    if not dense and known_minimum is None:  # nothing below could be told from a minimum
-        bottoms.loss[rows] = evaluate(weights[rows])[0]
-        bottoms.put(rows, Point.UNDETERMINED, f"{parameters} parameters are too many for a Hessian")
-        return bottoms
+    few, dense = np.bool_(parameters <= _FEW), parameters <= min(_MANY, thresholds.dense_limit)
+    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps)
+    tolerance = thresholds.flow_tolerance
+    if few:
+        budget, tolerance = _FEW_LOOKS * (2.0 * parameters + 4.0), 0.1 * tolerance
+    price = 2.0 * parameters + 4.0 if dense else PRODUCTS + 4.0  # of a look, in gradients
+    # From this h * lambda_max on a step with a Hessian goes further for its gradients.
+    cheaper = REACH * min(price / STAGES, 7.0)
+    allowance = max(_LEAST_ALLOWANCE, _LOOKS_SHARE * thresholds.polish_budget * steps)
+    if few:
+        allowance = np.inf
+    group_size = max(1, _GROUP // (parameters * min(parameters, thresholds.dense_limit)))
     with np.errstate(all="ignore"):
-        flow = Flow.begin(evaluate, weights[rows].copy())
+        # Who ended above the start is judged by the way down from there.
+        top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
+        flow = Flow.begin(evaluate, weights[rows], starts[rows], top)
         patience = np.full(len(rows), _READY)
         while rows.size:
-            flow.advance(evaluate, thresholds.flow_tolerance)
-            descent = np.maximum(start_loss[rows] - flow.loss, 0.0)
+            near = few | (flow.h * flow.lipschitz >= cheaper) | (flow.refused >= REFUSALS)
+            near &= flow.used + price <= allowance
+            flow.advance(evaluate, tolerance, ~near)
+            descent = np.maximum(top - flow.loss, 0.0)
             # NaN counts as at rest, and is given up.
             rest = ~(np.einsum("rp,rp->r", flow.gradient, flow.gradient) > 0)
-            spent = flow.used >= budget
-            quiet = (flow.drop <= patience * descent) & (flow.h * flow.lipschitz >= 10.0)
-            quiet |= flow.drop <= _TINY * descent
             if known_minimum is not None:  # nothing is left to find, even where the bottom is flat
-                rest |= flow.loss - known_minimum <= _TINY * descent
-            look = quiet | spent | rest
-            if not look.any():
-                continue
-            done = spent | rest
-            look &= ~spent | (flow.drop <= _HOPELESS * descent)
-            if dense and look.any():
-                found = _inspect(
-                    evaluate,
-                    flow.rows(look),
-                    rows[look],
-                    descent[look],
-                    done[look],
-                    bottoms,
-                    thresholds,
-                )
-                flow.used[look] += 2 * parameters
-                done[np.flatnonzero(look)] |= found
-                patience[look] *= _AGAIN
-            _note(bottoms, rows[done], flow.rows(done), dense)
-            rows, flow, patience = rows[~done], flow.rows(~done), patience[~done]
+                rest |= flow.loss - known_minimum <= TINY * descent
+            spent = flow.used >= budget
+            gains_little = flow.drop <= np.where(near, _READY, patience) * descent
+            quiet = gains_little & (near | (flow.h * flow.lipschitz >= 10.0))
+            quiet |= flow.drop <= TINY * descent
+            hopeless = ~near & ~quiet & flow.hopeless(_READY * descent, budget)
+            done = spent | rest | hopeless
+            look = near | quiet | rest | (spent & (flow.drop <= _NEAR * descent))
+            look &= (flow.used + price <= allowance) | rest
+            at = np.flatnonzero(look)
+            for group in np.split(at, range(group_size, at.size, group_size)):
+                if group.size:
+                    done[group] |= Look(
+                        evaluate,
+                        flow,
+                        group,
+                        rows,
+                        weights,
+                        descent,
+                        bottoms,
+                        thresholds,
+                        allowance=allowance,
+                        dense=dense,
+                    ).judge(tolerance, quiet=quiet, last=done, known_minimum=known_minimum)
+            patience[look & ~near] *= _AGAIN
+            _give_up(evaluate, bottoms, rows, flow, weights, descent, done, spent, thresholds)
+            rows, flow, patience, top = rows[~done], flow.rows(~done), patience[~done], top[~done]
     return bottoms
 
 
-def _note(bottoms: Bottoms, rows: IntArray, flow: Flow, dense: bool) -> None:
-    """Record where the flow of the undecided among `rows` gave up."""
-    for row, w, loss in zip(rows, flow.w, flow.loss, strict=True):
-        if np.isnan(bottoms.loss[row]):
-            bottoms.weights[row], bottoms.loss[row] = w, loss
-            if not bottoms.reason[row]:
-                reason = "the flow was still descending when its budget ended"
-                bottoms.reason[row] = reason if dense else "too many parameters for a whole Hessian"
-
-
-def _inspect(
+def _give_up(
     evaluate: Evaluate,
-    flow: Flow,
-    rows: IntArray,
-    descent: FloatArray,
-    last_look: NDArray[np.bool_],
     bottoms: Bottoms,
+    rows: IntArray,
+    flow: Flow,
+    weights: FloatArray,
+    descent: FloatArray,
+    done: NDArray[np.bool_],
+    spent: NDArray[np.bool_],
     thresholds: Thresholds,
-) -> NDArray[np.bool_]:
-    """Try to finish each row by Newton's method; True where a label was found."""
-    values, vectors = _spectrum(evaluate, flow.w)
-    smallest, largest = values[:, 0], np.abs(values).max(axis=1)
-    floor = 1e-12 * descent + 64.0 * np.finfo(float).eps * np.abs(flow.loss)
-    strict = smallest > thresholds.strict * largest
-    w, left, landed = _newton(evaluate, flow.w, flow.gradient, values, vectors, strict, floor)
-    # The Hessian belongs to the bottom: form it again where Newton's steps moved materially, or
-    # moved at all and the bottom is nearly flat.
-    distance = np.linalg.norm(w - flow.w, axis=1)
-    nearly_flat = smallest < 100.0 * thresholds.strict * largest
-    moved = landed & (
-        (distance > 1e-4 * (1.0 + np.linalg.norm(w, axis=1))) | ((distance > 0) & nearly_flat)
+) -> None:
+    """Record where the flow of the undecided among `rows[done]` ended."""
+    gone = done & np.isnan(bottoms.loss[rows])
+    if not gone.any():
+        return
+    here, w, loss = rows[gone], flow.w[gone], flow.loss[gone]
+    bottoms.weights[here], bottoms.loss[here] = w, loss
+    bottoms.put(rows[gone & spent], Point.UNDETERMINED, "spent")
+    bottoms.put(rows[gone & ~spent], Point.UNDETERMINED, "hopeless")
+    end = falls_for_ever(
+        evaluate, w, loss, np.stack([w, w - weights[here], -flow.gradient[gone]], axis=1)
     )
-    if moved.any():
-        values[moved], vectors[moved] = _spectrum(evaluate, w[moved])
-        smallest, largest = values[:, 0], np.abs(values).max(axis=1)
-        landed &= smallest > thresholds.strict * largest
-    loss = evaluate(w)[0]
-    put = rows[landed]
-    bottoms.weights[put], bottoms.loss[put] = w[landed], loss[landed]
-    bottoms.smallest_curvature[put] = smallest[landed]
-    bottoms.largest_curvature[put] = values[landed, -1]
-    bottoms.put(put, Point.MINIMUM, "a strict minimum: every direction curves up")
-    # Not a strict minimum. The flow passes slowly by saddles that it does not end in, so only a
-    # point that nothing leaves, to rounding, is one.
-    stationary = last_look & ~landed
-    downward = smallest < -thresholds.saddle * largest
-    escape = stationary & downward & (left <= floor)
-    flat = stationary & ~downward & (left <= thresholds.settled * descent + floor)
-    for mask, point, reason in (
-        (escape, Point.SADDLE, "at rest where some direction curves down"),
-        (flat, Point.FLAT, "at rest where some direction is flat"),
-    ):
-        put = rows[mask]
-        bottoms.weights[put], bottoms.loss[put] = flow.w[mask], flow.loss[mask]
-        bottoms.smallest_curvature[put], bottoms.largest_curvature[put] = (
-            smallest[mask],
-            values[mask, -1],
-        )
-        bottoms.put(put, point, reason)
-    return np.asarray(landed | escape | flat)
-
-
-def _spectrum(evaluate: Evaluate, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    matrices = hessians(evaluate, w)
-    broken = ~np.isfinite(matrices).all(axis=(1, 2))
-    matrices[broken] = 0.0  # no curvature known: neither strict nor a saddle
-    values, vectors = np.linalg.eigh(matrices)
-    return values, vectors
-
-
-def _newton(
-    evaluate: Evaluate,
-    w: FloatArray,
-    gradient: FloatArray,
-    values: FloatArray,
-    vectors: FloatArray,
-    strict: NDArray[np.bool_],
-    floor: FloatArray,
-) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Chord iterations with one Hessian. Returns the points, the Newton decrements half g^T |H|^+ g
-    before the first step, and where they landed.
-
-    A step counts only if it leaves less than a quarter of the decrement: by the Newton-Kantorovich
-    theorem so strong a contraction keeps to the convex region around one minimum, so no jump to
-    another basin.
-    """
-    w = w.copy()
-    inverse = 1.0 / np.maximum(
-        np.abs(values), 1e-14 * np.abs(values).max(axis=1, keepdims=True) + 1e-300
-    )
-
-    first, step = _decrement(gradient, vectors, inverse)
-    left = first.copy()
-    trying = strict.copy()
-    for _ in range(12):
-        trying &= left > floor
-        if not trying.any():
-            break
-        there = w[trying] - step[trying]
-        inside = _decrement(evaluate(there)[1], vectors[trying], inverse[trying])
-        better = inside[0] <= 0.25 * left[trying]
-        at = np.flatnonzero(trying)[better]
-        w[at], left[at], step[at] = there[better], inside[0][better], inside[1][better]
-        trying[np.flatnonzero(trying)[~better]] = False
-    return w, first, strict & (left <= floor)
-
-
-def _decrement(
-    gradient: FloatArray, vectors: FloatArray, inverse: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Newton decrement (r,) and step (r, P), from the gradient (r, P) and the Hessian's inverse."""
-    along = np.einsum("rpq,rp->rq", vectors, gradient)
-    return 0.5 * (along * along * inverse).sum(axis=1), np.einsum(
-        "rpq,rq->rp", vectors, along * inverse
-    )
+    endless = np.isfinite(end)
+    bottoms.put(here[endless], Point.PLATEAU, "endless")
+    bottoms.loss[here[endless]] = end[endless]
+    rested, slack = flow.rested[gone], thresholds.settled * descent[gone]
+    fell = rested - loss > slack
+    bottoms.loss[here[fell]] = rested[fell]
+    bottoms.put(here[fell], Point.PLATEAU, "pushed")
+    bottoms.put(here[~fell & ~np.isnan(rested)], Point.FLAT, "flat")

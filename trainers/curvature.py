@@ -2,31 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from trainers.engine import Evaluate
-from trainers.problem import FloatArray
+from trainers.problem import Evaluate, FloatArray
 
-__all__ = ["hessians", "largest_curvature"]
+__all__ = ["differences", "hessians", "hessians_and_jumps", "largest_curvature"]
 
-_STEP = 1e-5  # near eps^(1/3), which balances rounding and truncation of a central difference
+# Below eps^(1/3), which balances rounding and truncation of a central difference: a loss with kinks
+# (ReLU) has fewer of them within a shorter step, and the rounding left, 1e-10, is far below every
+# threshold.
+_STEP = 1e-6
 _ROWS = 4096  # parameter vectors in one call
+# Of the curvature: two one-sided differences further apart than this have a kink between them.
+_KINK = 1e-2
+
+
+def differences(
+    evaluate: Evaluate, w: FloatArray, step: float
+) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
+    """For some of the restarts at a time: which, the gradient there (r, P), and its one-sided
+    difference quotients above and below (r, P, P), row i along parameter i. 2 P + 1 gradients
+    each; `step` is relative to 1 + |w|."""
+    parameters = w.shape[1]
+    group = max(1, _ROWS // (2 * parameters))
+    for a in range(0, len(w), group):
+        here = w[a : a + group]
+        h = step * (1.0 + np.abs(here))
+        shift = np.eye(parameters) * h[:, None, :]  # (r, P, P): row i moves parameter i
+        points = np.concatenate(
+            [here[:, None], here[:, None] + shift, here[:, None] - shift], axis=1
+        )
+        gradients = evaluate(points.reshape(-1, parameters))[1].reshape(points.shape)
+        middle = gradients[:, :1]
+        above = (gradients[:, 1 : parameters + 1] - middle) / h[:, :, None]
+        below = (middle - gradients[:, parameters + 1 :]) / h[:, :, None]
+        yield slice(a, a + group), middle[:, 0], above, below
 
 
 def hessians(evaluate: Evaluate, w: FloatArray) -> FloatArray:
-    """Symmetric Hessians (R, P, P) at `w` (R, P), by central differences: 2 P gradients each."""
+    """The Hessians alone of `hessians_and_jumps`."""
+    return hessians_and_jumps(evaluate, w)[0]
+
+
+def hessians_and_jumps(evaluate: Evaluate, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Symmetric Hessians (R, P, P) at `w` (R, P), by central differences: 2 P gradients each, and
+    how much the gradient jumps within a step of `w` (R,), 0 where it is smooth.
+
+    Where it jumps, the column is the difference on the side that has no kink, so that the curvature
+    is that of the smooth piece.
+    """
     restarts, parameters = w.shape
     out = np.empty((restarts, parameters, parameters))
-    group = max(1, _ROWS // (2 * parameters))
-    for a in range(0, restarts, group):
-        here = w[a : a + group]
-        h = _STEP * (1.0 + np.abs(here))
-        shift = np.eye(parameters) * h[:, None, :]  # (r, P, P): row i moves parameter i
-        points = np.stack([here[:, None] + shift, here[:, None] - shift], axis=1)
-        gradients = evaluate(points.reshape(-1, parameters))[1].reshape(points.shape)
-        block = (gradients[:, 0] - gradients[:, 1]) / (2.0 * h[:, :, None])
-        out[a : a + group] = 0.5 * (block + block.transpose(0, 2, 1))
-    return out
+    jump = np.zeros(restarts)
+    for part, middle, above, below in differences(evaluate, w, _STEP):
+        up, down = np.abs(above).max(axis=2), np.abs(below).max(axis=2)
+        scale = np.minimum(up, down).max(axis=1, keepdims=True)
+        noise = 1e3 * np.finfo(float).eps / _STEP * np.abs(middle).max(axis=1, keepdims=True)
+        apart = np.abs(above - below).max(axis=2)
+        jumps = apart > _KINK * scale + noise
+        jump[part] = np.where(jumps, apart * _STEP * (1.0 + np.abs(w[part])), 0.0).max(axis=1)
+        block = 0.5 * (above + below)
+        smooth = np.where((up < down)[:, :, None], above, below)
+        block = np.where(jumps[:, :, None], smooth, block)
+        out[part] = 0.5 * (block + block.transpose(0, 2, 1))
+    return out, jump
 
 
 def largest_curvature(

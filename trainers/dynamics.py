@@ -7,19 +7,20 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.basins import Bottoms, Point
-from trainers.curvature import largest_curvature
-from trainers.engine import Evaluate, Trajectories
-from trainers.problem import FloatArray
+from trainers.bottoms import Bottoms
+from trainers.lanczos import extreme_curvatures
+from trainers.problem import Evaluate, FloatArray, IntArray
 from trainers.tail import Tail
 from trainers.thresholds import Thresholds
+from trainers.trajectories import Trajectories
 
-__all__ = ["Dynamics", "find_dynamics", "progress"]
+__all__ = ["Dynamics", "find_dynamics", "progress", "sharpness"]
 
 _BLOCKS = 10
 # Standard deviations of 99.9 %: chaos passes for progress in one restart of thousands. At 95 % it
 # did in 3 %. Motion along the edge of stability, which falls, loses nothing by so wide an interval.
 _WIDTH = 3.29
+_LEAST_FALL = 1e-7  # of what is left, by block: less is rounding
 _LAST = 10  # recorded losses that must all be near the bottom
 
 
@@ -50,20 +51,42 @@ def progress(series: FloatArray) -> tuple[FloatArray, FloatArray]:
     return slopes[cut], slopes[len(slopes) - 1 - cut]
 
 
+_SHARPNESS_ITERATIONS = 16  # on breast-cancer they leave 1e-3, from an arbitrary direction
+
+
+def sharpness(evaluate: Evaluate, run: Trajectories, w: FloatArray, rows: IntArray) -> FloatArray:
+    """lr * lambda_max(P^-1 H) (r,) of the restarts `rows` at `w` (r, P), with the preconditioner P
+    of their last step; to be held against the optimizer's limit (Cohen et al. 2021, 2022)."""
+    if not rows.size:
+        return np.empty(0)
+    scaling = None if run.preconditioner is None else 1.0 / np.sqrt(run.preconditioner[rows])
+    found = extreme_curvatures(evaluate, w, _SHARPNESS_ITERATIONS, scaling)
+    return np.asarray(run.learning_rate[rows] * found.largest)
+
+
 def find_dynamics(
-    evaluate: Evaluate, run: Trajectories, bottoms: Bottoms, thresholds: Thresholds
+    evaluate: Evaluate,
+    run: Trajectories,
+    bottoms: Bottoms,
+    lr_sharpness: FloatArray,
+    limits: Thresholds,
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Dynamics (R,) and the reason of each in one sentence (R,).
 
     *settled*: what is left to gain, J - J_bottom, is negligible beside the descent so far.
-    *oscillating*: no progress, while successive steps point against each other or the path leads
-    nowhere. Else *descending*: the budget ended first. With mini-batches a restart that makes no
-    progress but whose curvature is below the optimizer's limit hovers over its minimum by noise
-    alone, and has settled as far as it can.
+    *oscillating*: no progress, while successive steps point against each other, or the path leads
+    nowhere at a curvature that the rate is too large for. Else *descending*: the budget ended
+    first.
+
+    Two kinds of hovering have settled as far as they can: by the noise of mini-batches over a
+    minimum whose curvature is below the limit, and over a kink of the loss, materially at its
+    bottom.
+
+    Args:
+        lr_sharpness (R,): of `sharpness`, where the restarts ended.
     """
-    restarts = len(run)
-    labels = np.full(restarts, Dynamics.DESCENDING, dtype=object)
-    reasons = np.full(restarts, "the loss was still falling when the steps ended", dtype=object)
+    labels = np.full(len(run), Dynamics.DESCENDING, dtype=object)
+    reasons = np.full(len(run), "the loss was still falling when the steps ended", dtype=object)
     live = np.flatnonzero(~run.diverged)
     labels[run.diverged] = Dynamics.DIVERGED
     for row in np.flatnonzero(run.diverged):
@@ -71,43 +94,64 @@ def find_dynamics(
     if not live.size:
         return labels, reasons
     late = run.recorded >= run.steps - Tail.length(run.steps)
-    losses, start = run.losses[late][:, live], run.losses[0, live]
-    bottom = np.minimum(bottoms.loss[live], losses.min(axis=0))
+    losses, start = run.losses[:, live], run.losses[0, live]
+    bottom = np.minimum(bottoms.loss[live], losses[late].min(axis=0))
     rounding = 64.0 * np.finfo(float).eps * np.maximum(np.abs(start), np.abs(bottom))
-    gap = losses - bottom
-    decided = bottoms.point[live] != Point.UNDETERMINED
-    enough = thresholds.settled * (start - bottom) + rounding
-    settled = decided & (gap[-_LAST:] <= enough).all(axis=0)
-    _, upper = progress(np.log(np.maximum(gap, np.maximum(rounding, 1e-300))))
-    bouncing = run.cosine[live] < thresholds.opposed
-    stuck = ~settled & ~(upper < 0) & (bouncing | (run.displacement[live] < thresholds.confined))
-    hovering = np.zeros(len(live), dtype=bool)
-    if run.batch_size is not None and stuck.any():
-        hovering[stuck] = _below_limit(evaluate, run, live[stuck])
-    for row in live[settled]:
-        labels[row], reasons[row] = Dynamics.SETTLED, "what is left to gain is negligible"
-    for row in live[stuck & hovering]:
-        labels[row], reasons[row] = (
+    gap, descent = losses - bottom, start - bottom
+    settled = bottoms.rests[live] & (gap[-_LAST:] <= limits.settled * descent + rounding).all(
+        axis=0
+    )
+    height = np.log(np.maximum(gap, np.maximum(rounding, 1e-300)))
+    # The bumps along the edge of stability may be longer than the tail, but not than half the way.
+    falls = progress(height[late])[1] < -_LEAST_FALL
+    falls |= progress(height[run.recorded >= run.steps // 2])[1] < -_LEAST_FALL
+    bouncing = run.cosine[live] < limits.opposed
+    still = ~settled & ~falls
+    confined = still & (run.displacement[live] < limits.confined)
+    # The bottom may be sharper than the point where a wide swing happens to end.
+    sharpest = lr_sharpness[live]
+    at = live[confined & ~bouncing]
+    sharpest[confined & ~bouncing] = np.fmax(
+        lr_sharpness[at], sharpness(evaluate, run, bottoms.weights[at], at)
+    )
+    share = sharpest / run.optimizer.stability_limit
+    too_sharp = ~(share < limits.edge) | (np.median(losses[late], axis=0) > start)
+    near = np.median(gap[late], axis=0) <= limits.material * descent
+    kink = bottoms.kinked[live] & near
+    noise = np.bool_(run.batch_size is not None) & (share < 1.0)
+    hovering = (still & bouncing | confined) & (kink | noise)
+    oscillating = (still & bouncing | confined & too_sharp) & ~hovering
+    swinging = confined & ~oscillating & ~hovering
+    edge = ~settled & ~still & bouncing
+    for mask, label, reason in (
+        (settled, Dynamics.SETTLED, "what is left to gain is negligible"),
+        (
+            hovering & noise,
             Dynamics.SETTLED,
             "hovers over its minimum by the noise of the mini-batches",
-        )
-    for row in live[stuck & ~hovering]:
-        how = (
-            "successive steps oppose each other"
-            if run.cosine[row] < thresholds.opposed
-            else "the path leads nowhere"
-        )
-        labels[row], reasons[row] = Dynamics.OSCILLATING, f"no progress, and {how}"
-    for row in live[~settled & ~stuck & bouncing]:
-        reasons[row] = "the loss was still falling, along the edge of stability"
+        ),
+        (
+            hovering & ~noise,
+            Dynamics.SETTLED,
+            "hovers over a jump of the gradient, as close as its steps let it",
+        ),
+        (
+            oscillating & bouncing,
+            Dynamics.OSCILLATING,
+            "no progress, and successive steps oppose each other",
+        ),
+        (
+            oscillating & ~bouncing,
+            Dynamics.OSCILLATING,
+            "no progress, and the path leads nowhere",
+        ),
+        (
+            swinging,
+            Dynamics.DESCENDING,
+            "swings to and fro at a curvature that the rate is small enough for",
+        ),
+        (edge, Dynamics.DESCENDING, "the loss was still falling, along the edge of stability"),
+    ):
+        labels[live[mask]] = label
+        reasons[live[mask]] = reason
     return labels, reasons
-
-
-def _below_limit(
-    evaluate: Evaluate, run: Trajectories, rows: NDArray[np.intp]
-) -> NDArray[np.bool_]:
-    """Whether lr * lambda_max(P^-1 H) of `rows`, on all examples, is below the limit."""
-    w = run.weights[rows]
-    scaling = None if run.preconditioner is None else 1.0 / np.sqrt(run.preconditioner[rows])
-    sharpness, _ = largest_curvature(evaluate, w, evaluate(w)[1] + 1e-12, 20, scaling)
-    return np.asarray(run.learning_rate[rows] * sharpness < run.optimizer.stability_limit)

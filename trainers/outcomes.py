@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.basins import Point, find_bottoms
-from trainers.dynamics import Dynamics, find_dynamics
+from trainers.dynamics import Dynamics, find_dynamics, sharpness
 from trainers.engine import Trajectories, evaluator
 from trainers.problem import FloatArray, IntArray, Problem
 from trainers.thresholds import Thresholds
@@ -23,6 +23,7 @@ __all__ = [
     "classify",
     "label_basins",
     "material_tolerance",
+    "trusted_minimum",
 ]
 
 
@@ -49,6 +50,7 @@ class Outcome:
     diverged_at: int
     smallest_curvature: float
     largest_curvature: float
+    lr_sharpness: float
     reason: str
 
 
@@ -64,6 +66,8 @@ class Outcomes:
         basin_loss: at the bottom below its end; NaN if it diverged.
         diverged_at: the step of divergence, or -1.
         smallest_curvature, largest_curvature: of the Hessian at the bottom; NaN if not measured.
+        lr_sharpness: lr * lambda_max(P^-1 H) where training ended, P the optimizer's
+            preconditioner; at or above its `stability_limit` it cannot come to rest there.
         reason: one sentence.
     """
 
@@ -76,6 +80,7 @@ class Outcomes:
     diverged_at: IntArray
     smallest_curvature: FloatArray
     largest_curvature: FloatArray
+    lr_sharpness: FloatArray
     reason: NDArray[np.object_]
 
     def __len__(self) -> int:
@@ -86,6 +91,15 @@ class Outcomes:
 
     def __iter__(self) -> Iterator[Outcome]:
         return (self[i] for i in range(len(self)))
+
+
+def trusted_minimum(basin_losses: FloatArray, known_minimum: float | None) -> float | None:
+    """`known_minimum`, unless something lower was found: then it is none, and no label may rest on
+    it."""
+    if known_minimum is None:
+        return None
+    rounding = 1e-6 * max(1.0, abs(known_minimum))
+    return None if (basin_losses < known_minimum - rounding).any() else known_minimum
 
 
 def best_known(basin_losses: FloatArray, known_minimum: float | None) -> float:
@@ -117,8 +131,9 @@ def label_basins(
     basins = np.full(len(points), Basin.UNDETERMINED, dtype=object)
     near = basin_losses <= best + tolerance
     at_rest = (points == Point.MINIMUM) | (points == Point.FLAT)
-    basins[points == Point.MINIMUM] = Basin.LOCAL_MINIMUM
+    basins[at_rest] = Basin.LOCAL_MINIMUM
     basins[points == Point.SADDLE] = Basin.SADDLE
+    basins[points == Point.PLATEAU] = Basin.PLATEAU
     basins[near & (at_rest | known)] = Basin.GLOBAL_MINIMUM
     basins[points == Point.NONE] = None
     return basins
@@ -137,16 +152,26 @@ def classify(
     start = run.losses[0]
     with np.errstate(all="ignore"):
         bottoms = find_bottoms(
-            evaluate, run.weights, start, run.diverged, run.steps, limits, problem.known_minimum
+            evaluate,
+            run.starts,
+            run.weights,
+            start,
+            run.diverged,
+            run.steps,
+            limits,
+            trusted_minimum(evaluate(run.weights)[0], problem.known_minimum),
         )
-        dynamics, reasons = find_dynamics(evaluate, run, bottoms, limits)
-    best = best_known(bottoms.loss, problem.known_minimum)
+        lr_sharpness = np.full(len(run), np.nan)
+        live = np.flatnonzero(~run.diverged)
+        lr_sharpness[live] = sharpness(evaluate, run, run.weights[live], live)
+        dynamics, reasons = find_dynamics(evaluate, run, bottoms, lr_sharpness, limits)
+    known = trusted_minimum(bottoms.loss, problem.known_minimum)
+    best = best_known(bottoms.loss, known)
     finite = start[np.isfinite(start)]
     tolerance = material_tolerance(finite if finite.size else np.zeros(1), best, limits)
-    known = problem.known_minimum is not None
     return Outcomes(
         dynamics=dynamics,
-        basin=label_basins(bottoms.point, bottoms.loss, best, tolerance, known=known),
+        basin=label_basins(bottoms.point, bottoms.loss, best, tolerance, known=known is not None),
         point=bottoms.point,
         start_loss=start,
         loss=run.final_losses,
@@ -154,6 +179,7 @@ def classify(
         diverged_at=run.diverged_at,
         smallest_curvature=bottoms.smallest_curvature,
         largest_curvature=bottoms.largest_curvature,
+        lr_sharpness=lr_sharpness,
         reason=np.array(
             [f"{a}; {b}" if b else a for a, b in zip(reasons, bottoms.reason, strict=True)],
             dtype=object,

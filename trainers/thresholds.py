@@ -1,4 +1,4 @@
-"""The threshold of every decision about a restart, in one place."""
+"""The threshold of every decision about a restart, in one place, with where it comes from."""
 
 from __future__ import annotations
 
@@ -9,30 +9,60 @@ __all__ = ["Thresholds"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """All relative to what they are compared with, so that scaling the loss changes no label.
+    """All but `diverged` are relative to what they are compared with, so that the unit of the loss
+    changes no label. The descent is J0 - J, from the start to where a restart is. Each is a key of
+    `[outcomes]` in a job file; docs/outcomes.md shows what they decide.
 
     Attributes:
-        settled: largest gap to the bottom, over the whole descent J0 - J_bottom, of a settled
-            restart.
-        material: a minimum this close to the global one counts as global, in units of the median
-            descent J0 - J*: real networks have many discrete minima a thousandth apart.
-        saddle: lambda_min below -saddle * lambda_max is a direction of escape.
-        strict: lambda_min above strict * lambda_max is a strict minimum. Published spurious minima
-            have ratios of 6e-4 (Safran & Shamir 2018), far above; the error of the differences is
-            near 1e-8.
-        opposed: mean cosine between successive steps below this is bouncing (-1 is period two).
-        confined: net displacement below this part of the path goes nowhere.
-        polish_budget: gradients a restart may use to find its bottom, in training steps.
-        flow_tolerance: relative error of one step of the gradient flow.
-        dense_limit: largest P whose Hessian is formed whole.
+        diverged: a loss this many times max(J0, 1), with the parameters still growing, has
+            diverged. Large, for above 2 / lambda a network can catapult: its loss rises by orders
+            of magnitude, its curvature falls, and it converges (Lewkowycz et al. 2020,
+            arXiv 2003.02218).
+        settled: the largest gap to the bottom, in descents, of a settled restart; no less is gained
+            or lost by going on.
+        opposed: a mean cosine between successive steps below this is bouncing. Period two has -1,
+            a walk 0; half way is the natural border.
+        confined: a net displacement below this part of the path leads nowhere. A straight path has
+            1, a random walk over the tail of 100 steps about 1 / sqrt(100).
+        edge: motion that leads nowhere is unstable from this part of the optimizer's limit on.
+            Momentum may swing about a minimum far below it and comes to rest in time; who is held
+            off by curvature hovers about the limit, now above, now below (Cohen et al. 2022,
+            arXiv 2207.14484).
+        material: a minimum this close to the global one, in median descents, counts as it: real
+            networks have many discrete minima a thousandth apart, and nobody is trapped by those.
+        strict: lambda_min above strict * lambda_max curves up. Published spurious minima have 6e-4
+            (Safran & Shamir 2018): far above; the rounding of the differences, near 1e-9, is far
+            below.
+        saddle: lambda_min below -saddle * lambda_max curves down. Far above the rounding, far below
+            the ratios of saddles between minima, which are of the order 1.
+        at_rest: what may be left to gain, in descents, at a point called a minimum: its Newton
+            decrement. A millionth of `settled`, and above rounding.
+        proof: Newton's method shows a minimum with curvature when one step leaves at most this part
+            of the decrement. Near one it leaves the square; towards w^4, an inflection or infinity
+            a constant: 0.088, 0.062, 0.135.
+        push: where some direction is flat, 20 pushes of up to this part of 1 + |w| along those must
+            find nothing lower. Large enough for a cubic to show above rounding, small beside the
+            distance between basins.
+        kink: the gradient is averaged over this part of 1 + |w| where it jumps. Wide enough for the
+            kinks of some hundred examples to blend, small beside a basin.
+        polish_budget: gradients that a restart may use to find its bottom, in training steps.
+        flow_tolerance: error of one step of the gradient flow, in lengths of w. Measured on the
+            main job: a tenth of it changes the basin of at most 1 restart in 64.
+        dense_limit: the largest P whose Hessian is formed whole, from 2 P gradients.
     """
 
+    diverged: float = 1e8
     settled: float = 1e-6
-    material: float = 1e-3
-    saddle: float = 1e-4
-    strict: float = 1e-5
     opposed: float = -0.5
     confined: float = 0.1
+    edge: float = 0.5
+    material: float = 1e-3
+    strict: float = 1e-5
+    saddle: float = 1e-4
+    at_rest: float = 1e-12
+    proof: float = 1e-2
+    push: float = 1e-2
+    kink: float = 1e-3
     polish_budget: float = 0.5
     flow_tolerance: float = 1e-3
     dense_limit: int = 500

@@ -8,7 +8,7 @@ from numpy.polynomial import Polynomial
 from scipy import integrate
 
 from trainers._landscape import Landscape
-from trainers.basins import Point, _newton, find_bottoms
+from trainers.basins import Point, find_bottoms
 from trainers.curvature import hessians, largest_curvature
 from trainers.engine import evaluator
 from trainers.flow import Flow, coefficients
@@ -129,6 +129,7 @@ def test_the_bottom_is_the_one_that_the_flow_itself_ends_in(
     bottoms = find_bottoms(
         evaluator(problem),
         points,
+        points,
         problem.loss_and_gradient(points)[0].copy(),
         np.zeros(300, dtype=bool),
         1000,
@@ -147,21 +148,6 @@ def test_the_bottom_is_the_one_that_the_flow_itself_ends_in(
     # Newton's method leaves 1e-12 of the descent; the minima are listed to rounding.
     nearest = problem.minimum_losses[which(truth)]
     np.testing.assert_allclose(bottoms.loss, nearest, atol=1e-8)
-
-
-@pytest.mark.parametrize(("first", "lands"), [(0.6, False), (0.7, False), (0.99, True)])
-def test_newton_s_method_takes_no_step_that_may_leave_the_well(first: float, lands: bool) -> None:
-    # J'' = 12 w^2 - 4 is hardly positive at 0.6: a full step goes to 5.4, and from there anywhere.
-    problem, w = DoubleWell(tilt=0.0), np.array([[first]])
-    gradient = problem.loss_and_gradient(w)[1].copy()
-    values, vectors = np.array([[12.0 * first**2 - 4.0]]), np.ones((1, 1, 1))
-    strict, floor = np.array([True]), np.array([1e-14])
-    end, left, landed = _newton(
-        problem.loss_and_gradient, w, gradient, values, vectors, strict, floor
-    )
-    assert left[0] == pytest.approx(0.5 * gradient[0, 0] ** 2 / values[0, 0], rel=1e-12)
-    assert bool(landed[0]) is lands
-    assert end[0, 0] == pytest.approx(1.0 if lands else first, abs=1e-7)
 
 
 def test_hessians_against_a_closed_form() -> None:

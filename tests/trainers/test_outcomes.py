@@ -130,15 +130,22 @@ def points(*values: Point) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
 
 def test_basins_from_points_and_losses() -> None:
     kinds = points(
-        Point.MINIMUM, Point.MINIMUM, Point.SADDLE, Point.FLAT, Point.UNDETERMINED, Point.NONE
+        Point.MINIMUM,
+        Point.MINIMUM,
+        Point.SADDLE,
+        Point.FLAT,
+        Point.PLATEAU,
+        Point.UNDETERMINED,
+        Point.NONE,
     )
-    losses = np.array([1.0, 2.0, 3.0, 3.0, 3.0, np.nan])
+    losses = np.array([1.0, 2.0, 3.0, 3.0, 3.0, 3.0, np.nan])
     found = label_basins(kinds, losses, 1.0, 0.1, known=False)
     assert list(found) == [
         Basin.GLOBAL_MINIMUM,
         Basin.LOCAL_MINIMUM,
         Basin.SADDLE,
-        Basin.UNDETERMINED,
+        Basin.LOCAL_MINIMUM,
+        Basin.PLATEAU,
         Basin.UNDETERMINED,
         None,
     ]
