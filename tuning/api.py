@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,16 +46,28 @@ def prepare(
         raise InvalidInput(
             f"problem is a {type(problem).__name__}; it must be a trainers.Problem, or a name"
         )
-    with user_code():
+    with user_code(), _naming(source):
         problem = problem or spec.make_problem(folder_of(source))
         spec.check_batches(problem)
         check_problem(problem, starts(problem, restarts=2, seed=spec.seed))
-    make_proposer(spec)
-    if spec.tracking.uri is not None:
-        tracking.check(spec.tracking.uri)
-    if spec.storage.url is not None:
-        StudyStore.check(spec.storage.url)
+        make_proposer(spec)
+        if spec.tracking.uri is not None:
+            tracking.check(spec.tracking.uri)
+        if spec.storage.url is not None:
+            StudyStore.check(spec.storage.url)
     return spec, problem
+
+
+@contextmanager
+def _naming(source: object) -> Iterator[None]:
+    """Name the job file, if there is one, in what is wrong with the job, as `read_spec` does."""
+    where = f"{source}: " if isinstance(source, str | Path) else ""
+    try:
+        yield
+    except MemoryError as error:
+        raise InvalidInput(f"{where}the problem is too large for this machine: {error}") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}{error}") from error
 
 
 def tune(
@@ -114,6 +128,9 @@ def create_job(
     Args:
         folder: where the job's paths are looked for first, also on `resume`.
         own: whether `problem` was given as an object, and must be kept with the job.
+
+    Raises:
+        InvalidInput: the folder or the study cannot be made; nothing of the job stays.
     """
     home.make_writable()
     header = {
@@ -123,7 +140,12 @@ def create_job(
     }
     job = home.create(spec, header, problem if own else None)
     with job.lease:
-        StudyStore.create(job.study_url, job.id, {"job": spec.answer_key})
+        try:
+            StudyStore.create(job.study_url, job.id, {"job": spec.answer_key})
+        except (InvalidInput, OSError) as error:
+            why = f"the study {job.study_url} cannot be made: {error}"
+            shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
+            raise InvalidInput(why) from error
     return job
 
 
@@ -157,7 +179,9 @@ def load_report(job_id: str, *, home: str | Path | None = None) -> Report:
             f"job {job_id} has no results yet; surefoot resume {job_id} goes on with it"
         )
     run = saved_facts(job) or run_facts(job, results, 0.0)
-    return report_of(job, job.make_problem(), results, run)
+    # Only a picture of one weight needs the problem, whose data or module may be gone by now.
+    drawn = job.header["problem"]["parameters"] == 1
+    return report_of(job, job.make_problem() if drawn else None, results, run)
 
 
 def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:

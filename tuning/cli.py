@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -32,9 +33,9 @@ class _Workers(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "inline" or isinstance(value, int):
             return value
-        if str(value).isdecimal() and int(value) > 0:
+        if str(value).isdecimal() and 0 < int(value) <= 10_000:  # Ray raises at some number
             return int(value)
-        self.fail(f"{value!r} is not valid; a whole number from 1 up, or inline", param, ctx)
+        self.fail(f"{value!r} is not valid; a whole number from 1 to 10000, or inline", param, ctx)
 
 
 workers_option = click.option(
@@ -53,8 +54,8 @@ def cli() -> None:
     """Find how fast a model can learn without falling or getting stuck.
 
     Exit codes: 0 done, 1 the job failed, 2 bad usage or bad job file, 3 done but no stable
-        learning rate exists in
-    the range, 130 interrupted. Data live under $SUREFOOT_HOME, by default ./surefoot-data.
+    learning rate exists in the range, 130 interrupted. Data live under $SUREFOOT_HOME, by default
+    ./surefoot-data.
     """
 
 
@@ -112,8 +113,9 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> int:
             err=True,
         )
         return INTERRUPTED
-    except ProblemFailed as error:
-        click.echo(f"surefoot: job {job.id} failed: {error}", err=True)
+    except (ProblemFailed, OSError) as error:
+        why = _explained(error) if isinstance(error, OSError) else str(error)
+        click.echo(f"surefoot: job {job.id} failed: {why}", err=True)
         click.echo(
             f"surefoot: what was done is kept. Once mended, go on with: surefoot resume {job.id}",
             err=True,
@@ -158,6 +160,11 @@ def _command() -> str:
     return "surefoot" if shutil.which("surefoot") else os.path.relpath(sys.argv[0])
 
 
+def _explained(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
 for command in COMMANDS:
     cli.add_command(command)
 
@@ -167,6 +174,9 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # kept like Ctrl-C: what was done stays
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a ✓ that cannot be encoded must not end a job
+            stream.reconfigure(errors="replace")
     if os.getcwd() not in sys.path:  # a user's "package.module:Class" is found, as by `python -m`
         sys.path.append(os.getcwd())
     try:
@@ -188,7 +198,6 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"surefoot: {error}", err=True)
         code = FAILED
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"surefoot: {where}{error.strerror or error}", err=True)
+        click.echo(f"surefoot: {_explained(error)}", err=True)
         code = FAILED
     sys.exit(code if isinstance(code, int) else DONE)

@@ -116,7 +116,11 @@ def status(job_id: str, as_json: bool) -> int:
     "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the screen."
 )
 def report(job_id: str, form: str, output: str | None) -> int:
-    """Print a job's report, or write it to a file."""
+    """Print a job's report, or write it to a file.
+
+    Where the job file has `sharpness_every = 50` under [training], the report shows the sharpness
+    along the way, every 50 steps: html as a picture, json as curves.
+    """
     from rich.console import Console
 
     from tuning.api import load_report
@@ -146,11 +150,14 @@ def report(job_id: str, form: str, output: str | None) -> int:
 
 @click.command()
 @job_argument
-@click.option("--setting", type=int, required=True, help="Number of the setting, as in the report.")
+@click.option("--setting", type=int, required=True, help="Its number, as in the report as csv.")
 @click.option("--restart", type=int, required=True, help="Index of the restart.")
 @json_option
 def replay(job_id: str, setting: int, restart: int, as_json: bool) -> int:
-    """Train one restart of a job again, bit for bit, and say what became of it."""
+    """Train one restart of a job again, bit for bit, and say what became of it.
+
+    Of a job with `sharpness_every` under [training] it also shows the sharpness along the way.
+    """
     from tuning.render.replays import replay_dict, replay_lines
     from tuning.replaying import replay as train_again
 

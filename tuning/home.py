@@ -46,8 +46,19 @@ class Job:
 
     @property
     def header(self) -> dict[str, Any]:
-        """What was written when the job was made: `spec`, `problem` facts, `created`."""
-        header: dict[str, Any] = json.loads((self.folder / "job.json").read_text(encoding="utf-8"))
+        """What was written when the job was made: `spec`, `problem` facts, `created`.
+
+        Raises:
+            InvalidInput: it is not there any more.
+        """
+        path = self.folder / "job.json"
+        try:
+            header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            missing = {"spec", "problem", "created", "folder"} - set(header)
+        except (ValueError, TypeError):
+            missing = {"JSON"}
+        if missing:
+            raise InvalidInput(f"{path} is damaged: it lacks {', '.join(sorted(missing))}")
         return header
 
     @property
@@ -93,8 +104,12 @@ class Job:
         path, data = self.folder / name, content if isinstance(content, bytes) else content.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        except OSError as error:  # of a full disk, which a half-written file would keep full
+            unfinished.unlink(missing_ok=True)
+            raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
         return path
 
     def read(self, name: str) -> str | None:
@@ -166,12 +181,13 @@ class Home:
     def jobs(self) -> list[Job]:
         """All jobs, the oldest first. A folder without a header was cut off while it was made: no
         job yet.
+
+        Raises:
+            InvalidInput: a header is damaged; its folder is named.
         """
         paths = self.folder.glob("jobs/*/job.json")
-        ordered = sorted(
-            paths, key=lambda path: (json.loads(path.read_text(encoding="utf-8"))["created"], path)
-        )
-        return [Job(path.parent.name, path.parent) for path in ordered]
+        jobs = [Job(path.parent.name, path.parent) for path in paths]
+        return sorted(jobs, key=lambda job: (job.header["created"], job.folder))
 
     def job(self, job_id: str) -> Job:
         """The job called `job_id`.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainers import ProblemFailed
+from trainers import InvalidInput, ProblemFailed
 from tuning.analysis import next_confirmations
 from tuning.coordinator import Action, Coordinator, Fail, Finish, Plan, Submit, Tell
 from tuning.jobspec import JobSpec
@@ -105,8 +105,24 @@ def _record(result: SettingResult, spec: JobSpec) -> TrialRecord:
 
 
 def results_of(store: StudyStore) -> list[SettingResult]:
-    """The study's prefix."""
-    return [SettingResult.from_json(record.attributes["result"]) for record in store.records()]  # type: ignore[arg-type]
+    """The study's prefix.
+
+    Raises:
+        InvalidInput: a line of the study is missing or was changed.
+    """
+    results = []
+    for record in store.records():
+        try:
+            result = SettingResult.from_json(record.attributes["result"])  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"the study is damaged: trial {record.number}: {error!r}") from error
+        if result.setting.number != record.number:
+            raise InvalidInput(
+                f"the study is damaged: trial {record.number} holds setting "
+                f"{result.setting.number}; restore study.log, or run the job anew"
+            )
+        results.append(result)
+    return results
 
 
 def run_loop(

@@ -48,8 +48,8 @@ def describe(progress: Progress, spec: JobSpec, already: int) -> _Description:
     for result in told:
         counts.update(result.restarts.dynamics.tolist())
     best = best_so_far(told, spec)
-    found = "none yet"
-    if best is not None:
+    found = "" if progress.finished else "none yet"  # when done, the report tells
+    if best is not None and not progress.finished:
         rule = spec.search.rules[best.setting.optimizer]
         found = f"{label(rule)} {best.setting.learning_rate:.3g} (unconfirmed)"
     now = search - already
@@ -145,7 +145,7 @@ class LineProgress:
             f"{d.phase}: {d.done}/{d.settings} settings",
             d.rate,
             d.outcomes,
-            f"best stable so far: {d.best}",
+            f"best stable so far: {d.best}" if d.best else "",
             d.left,
         ]
         self.console.print("; ".join(p for p in parts if p), soft_wrap=True, highlight=False)

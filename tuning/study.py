@@ -7,7 +7,6 @@ passes over and the next writer removes.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from trainers.errors import InvalidInput
+from tuning.journal import Writing
 
 if TYPE_CHECKING:
     import optuna
@@ -34,7 +34,7 @@ JsonValue: TypeAlias = (
 JOURNAL = "journal:///"
 # Written last: a study without it was being created when its process died, and has no trials.
 CREATED = "surefoot:created"
-BLOCK_BYTES = 4096
+RECORD = b'{"op_code"'  # how each line of Optuna's journal begins
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class StudyStore:
     @staticmethod
     def check(url: str) -> None:
         """Raises InvalidInput, in one line, for a `url` that cannot work. Nothing is opened."""
-        _path(url)
+        path = _path(url)
+        if path.is_dir():
+            raise InvalidInput(f"storage.url = {url!r}: {path} is a folder; name a file in it")
 
     @classmethod
     def create(cls, url: str, name: str, attributes: Mapping[str, JsonValue]) -> StudyStore:
@@ -90,6 +92,7 @@ class StudyStore:
         path = _path(url)
         _check_json(attributes)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(path)
         storage = _storage(path)
         with _naming(path, f"create study {name!r}"), _warnings_only():
             study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
@@ -226,7 +229,7 @@ def _storage(path: Path) -> JournalStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    backend = JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", _Writing(path)))
+    backend = JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", Writing(path)))
     try:
         return JournalStorage(backend)
     except (ValueError, KeyError, TypeError) as error:
@@ -235,41 +238,14 @@ def _storage(path: Path) -> JournalStorage:
         ) from error
 
 
-class _Writing:
-    """Held by Optuna's backend during each write: exclusive, and at the start of a line.
-
-    Optuna's own locks are files: one that a killed writer leaves behind stops the next for 30
-    seconds. This one belongs to the open file, so that it ends with its process.
-
-    A writer that is killed, or finds the disk full, in the middle of a write leaves a part of a
-    line. Optuna's readers pass over it while it is the last one; but it would append to it, lose
-    the new record and make the file unreadable from the record after that.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def acquire(self) -> bool:
-        self._file = os.open(self._path, os.O_RDWR)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        end = _end_of_last_line(self._file)
-        if end < os.fstat(self._file).st_size:
-            os.ftruncate(self._file, end)
-        return True
-
-    def release(self) -> None:
-        os.close(self._file)
-
-
-def _end_of_last_line(descriptor: int) -> int:
-    end = os.fstat(descriptor).st_size
-    while end:
-        start = max(0, end - BLOCK_BYTES)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
+def _refuse_foreign(path: Path) -> None:
+    """Raises InvalidInput for a file that is no journal, before `Writing` takes its only line for
+    a torn one and removes it."""
+    if path.exists():
+        with path.open("rb") as file:
+            head = file.read(len(RECORD))
+        if not RECORD.startswith(head):
+            raise InvalidInput(f"{path} is not a study journal: check storage.url")
 
 
 def _sync_directory(path: Path) -> None:

@@ -74,9 +74,20 @@ def warnings_of(
     best: BestStable | None,
     cliffs: Mapping[str, Cliff],
     minima: Sequence[Minimum],
+    *,
+    known: bool,
 ) -> tuple[str, ...]:
-    """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023)."""
+    """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
+
+    Args:
+        known: whether the labels rest on the problem's known minimum.
+    """
     out = []
+    if problem["known_minimum"] is not None and not known:
+        out.append(
+            f"The problem's known_minimum, {problem['known_minimum']:g}, is not its minimum: lower "
+            "losses were found. Labels are relative to the best one found by this job."
+        )
     if problem.get("task_was_guessed"):
         out.append(f"The task was guessed: {problem['task']}, {problem['guess_reason']}")
     needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
@@ -135,7 +146,13 @@ def warnings_of(
 def _beyond_curvature(
     spec: JobSpec, cliffs: Mapping[str, Cliff], minima: Sequence[Minimum]
 ) -> list[str]:
-    """Cliffs above what the flattest minimum allows, which theory forbids (`stability_limit`)."""
+    """Cliffs above what the flattest minimum allows, which theory forbids (`stability_limit`).
+
+    Where a minimum is flat in some directions, how sharp it is in the others changes along them,
+    and nothing is forbidden.
+    """
+    if any(m.flat for m in minima):
+        return []
     out = []
     flattest = min((m.largest_curvature for m in minima), default=0.0)
     for rule in spec.search.rules:

@@ -6,15 +6,19 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
+import tuning
 from tests.tuning.command import WELLS, complaint, results_in, surefoot, without_run
+from trainers import Basin
 from tuning.cli import cli
 from tuning.home import Home
 from tuning.loop import results_of
@@ -31,7 +35,8 @@ def test_run_prints_progress_the_report_and_where_it_is(wells: Path) -> None:
     wanted = "job wells-1: 6 settings (gd, momentum) x 16 restarts x 40 steps of double-well"
     assert printed[0] == wanted
     assert printed[1].startswith("searching: 0/6 settings")
-    assert any(line.startswith("done: 6/6 settings") for line in printed)
+    (done,) = [line for line in printed if line.startswith("done: 6/6 settings")]
+    assert "unconfirmed" not in done  # the report that follows says what was confirmed
     assert any(line.startswith("Best stable learning rate: ") for line in printed)
     assert printed[-2] == f"HTML report: {wells / 'jobs' / 'wells-1' / 'report.html'}"
     assert re.fullmatch(r"MLflow runs: experiment wells-1; see them with: \S+ ui", printed[-1])
@@ -121,6 +126,41 @@ def test_replay(wells: Path) -> None:
     assert table["differences"] == []
     assert table["steps"] == list(range(41))
     assert table["losses"][-1] == table["loss"] == result.restarts.loss[3]
+    assert table["lr_sharpness"] == result.restarts.lr_sharpness[3]
+    assert table["stability_limit"] == pytest.approx(3.8)  # 2 (1 + beta)
+    assert table["basin"] in list(Basin)
+    assert table["reason"] == result.restarts.reason[3]
+    assert f"lambda_max(P^-1 H) = {table['lr_sharpness']:.4g} where it ended, below" in shown.out
+    assert f"reason    {table['reason']}\n" in shown.out
+
+
+def test_replay_labels_a_restart_as_the_report_does(wells: Path) -> None:
+    """Also where the best minimum of the job is in another setting, or in another task."""
+    report = tuning.load_report("wells-1", home=wells)
+    for row in report.settings[:2]:
+        found = Counter(
+            str(tuning.replay("wells-1", setting=row.number, restart=i, home=wells).outcome.basin)
+            for i in range(row.restarts)
+        )
+        assert {name: n for name, n in row.basins.items() if n} == {
+            name: n for name, n in found.items() if name != "None"
+        }
+
+
+def test_replay_of_a_study_that_kept_no_sharpness(
+    wells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def earlier(store: StudyStore) -> list[SettingResult]:
+        results = results_of(store)
+        table = results[0].restarts
+        gone = np.full(len(table), np.nan)
+        results[0] = replace(results[0], restarts=replace(table, lr_sharpness=gone))
+        return results
+
+    monkeypatch.setattr("tuning.replaying.results_of", earlier)
+    ran = surefoot(wells, "replay", "wells-1", "--setting", "0", "--restart", "0")
+    assert ran.code == 0
+    assert ran.out.endswith("the same as in the study, bit for bit\n")
 
 
 def test_replay_says_what_differs(wells: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,19 @@ BAD_JOBS = {
         r"training.batch_size = 1000 is more than the 142 training examples",
     ),
     "hidden": (on_data('data = "wine"\nhidden = [0]'), r"hidden = \[0\]"),
+    "size": (
+        on_data(f'data = "wine"\nhidden = [{10**12}]'),
+        r"job\.toml: the problem is too large for this machine: ",
+    ),
+    "file named": ('[problem]\nname = "xorr"', r"job\.toml: unknown problem 'xorr'"),
+    "rates beyond pictures": (
+        table("search", "learning_rate = { low = 1e-300, high = 1e-299 }"),
+        r"search.learning_rate: 1e-300 to 1e-299 is not valid: rates from 1e-100 to 1e\+100 are",
+    ),
+    "storage is a folder": (
+        WELLS + f'[storage]\nurl = "journal:///{Path(__file__).parent}"',
+        r"job\.toml: storage.url = .* is a folder; name a file in it",
+    ),
 }
 
 
@@ -109,11 +122,27 @@ def test_a_bad_job_costs_nothing(
         (["run", "."], ". is a folder; name the job file in it"),
         (["run", "JOB", "--worker", "2"], "No such option"),
         (["run", "JOB", "more"], "unexpected extra argument"),
-        (["run", "JOB", "--workers", "0"], "'0' is not valid; a whole number from 1 up, or inline"),
-        (["run", "JOB", "--workers", "-1"], "'-1' is not valid; a whole number from 1 up, or inl"),
-        (["run", "JOB", "--workers", "2.5"], "'2.5' is not valid; a whole number from 1 up, or"),
-        (["run", "JOB", "--workers", "²"], "'²' is not valid; a whole number from 1 up, or inline"),
-        (["resume", "wells-1", "--workers", "all"], "'all' is not valid; a whole number from 1 up"),
+        (
+            ["run", "JOB", "--workers", "0"],
+            "'0' is not valid; a whole number from 1 to 10000, or inline",
+        ),
+        (["run", "JOB", "--workers", "9" * 20], "9' is not valid; a whole number from 1 to 10000"),
+        (
+            ["run", "JOB", "--workers", "-1"],
+            "'-1' is not valid; a whole number from 1 to 10000, or inl",
+        ),
+        (
+            ["run", "JOB", "--workers", "2.5"],
+            "'2.5' is not valid; a whole number from 1 to 10000, or",
+        ),
+        (
+            ["run", "JOB", "--workers", "²"],
+            "'²' is not valid; a whole number from 1 to 10000, or inline",
+        ),
+        (
+            ["resume", "wells-1", "--workers", "all"],
+            "'all' is not valid; a whole number from 1 to 10000",
+        ),
         (["report", "wells-1", "--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', "),
         (["replay", "wells-1", "--setting", "1"], "Missing option '--restart'"),
         (["replay", "wells-1", "--setting", "x", "--restart", "1"], "'x' is not a valid integer"),
@@ -156,6 +185,22 @@ def test_a_home_that_cannot_be_written(
     line = complaint(surefoot(place, "run", write(WELLS), "--workers", "inline"))
     assert re.search(rf"SUREFOOT_HOME {re.escape(str(place))}: .*; set SUREFOOT_HOME to a ", line)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["job.toml", "taken"]
+
+
+def test_a_study_that_cannot_be_made_leaves_no_job(
+    tmp_path: Path, write: Callable[..., str]
+) -> None:
+    for url, why in (
+        (write("a note in one line", "note.txt"), "is not a study journal"),
+        (f"{write('', 'taken')}/study.log", "taken"),
+    ):
+        job = write(f'{WELLS}[storage]\nurl = "journal:///{url}"')
+        line = complaint(surefoot(tmp_path / "home", "run", job, "--workers", "inline"))
+        assert f"the study journal:///{url} cannot be made: " in line
+        assert why in line
+        assert surefoot(tmp_path / "home", "list", "--json").out == "[]\n"
+        assert not list((tmp_path / "home" / "jobs").iterdir())
+    assert (tmp_path / "note.txt").read_text() == "a note in one line"
 
 
 def test_a_job_that_somebody_is_at_work_on(wells: Path) -> None:

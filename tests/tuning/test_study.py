@@ -239,7 +239,7 @@ def test_a_trial_of_another_program_is_named(store: StudyStore) -> None:
 
 
 def test_optuna_alone_loses_what_follows_a_torn_line(store: StudyStore, path: Path) -> None:
-    """Why `_Writing` exists; when this fails, Optuna has learnt it and `_Writing` may go."""
+    """Why `Writing` exists; when this fails, Optuna has learnt it and `Writing` may go."""
     store.append(record(0))
     whole = path.read_bytes()
     store.append(record(1))

@@ -172,6 +172,12 @@ STEEP = replace(GOOD, largest=200.0)
             "labels are relative to the best one found by this job.",
         ),
         (
+            STABLE,
+            KNOWN | {"known_minimum": 5.0},
+            "The problem's known_minimum, 5, is not its minimum: lower losses were found. "
+            "Labels are relative to the best one found by this job.",
+        ),
+        (
             [
                 result(i, rate, [replace(STEEP, path=(0.0,) * 3)] * 64)
                 for i, rate in enumerate((0.005, 0.02, 0.1, 0.3))
@@ -189,6 +195,14 @@ def test_each_warning_has_its_case(
     renumbered = [replace(r, setting=replace(r.setting, number=i)) for i, r in enumerate(search)]
     assert warning in report(renumbered, job(4), [STEEP], problem).warnings
     assert warning not in report(STABLE, job(4)).warnings
+
+
+def test_theory_forbids_nothing_where_a_minimum_is_flat() -> None:
+    """How sharp it is in the other directions changes along the flat ones."""
+    flat = replace(STEEP, path=(0.0,) * 3, point="flat")
+    search = [result(i, rate, [flat] * 64) for i, rate in enumerate((0.005, 0.02, 0.1, 0.3))]
+    warnings = report(search, job(4), [STEEP], KNOWN).warnings
+    assert not [warning for warning in warnings if "seems stable" in warning]
 
 
 def test_few_restarts_are_warned_of() -> None:
