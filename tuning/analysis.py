@@ -14,12 +14,20 @@ from tuning.cliff import Cliff, fit_cliff
 from tuning.jobspec import JobSpec
 from tuning.labels import Labels
 from tuning.minima import distinct_minima
-from tuning.report import BestStable, Landscape, QuantileCurves, Report, RunFacts, SettingRow
+from tuning.report import (
+    BestStable,
+    Landscape,
+    QuantileCurves,
+    Report,
+    RunFacts,
+    SettingRow,
+    SharpnessCurves,
+)
 from tuning.results import Setting, SettingResult
 from tuning.statistics import Comparison, learning_rate_sensitivity, mcnemar, wilson
 from tuning.verdict import Verdict, cost, is_stable, judge, upper_bound
 from tuning.words import explain, warnings_of
-from tuning.work import label
+from tuning.work import label, sharpness_limit
 
 __all__ = ["build_report", "next_confirmations"]
 
@@ -77,13 +85,31 @@ def build_report(
         target=verdict.target,
         sensitivity=_sensitivity(search, names, labels),
         comparisons=_comparisons(verdict, search, names),
-        warnings=warnings_of(spec, problem, rows[: spec.search.settings], best, cliffs, minima),
+        warnings=warnings_of(
+            spec,
+            problem,
+            rows[: spec.search.settings],
+            best,
+            cliffs,
+            minima,
+            known=labels.known,
+        ),
+        sharpness={
+            r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None
+        },
         curves={
             r.setting.number: QuantileCurves(r.curves.steps, *r.curves.quantiles()) for r in results
         },
         landscape=landscape,
         run=run,
     )
+
+
+def _sharpness(result: SettingResult, spec: JobSpec) -> SharpnessCurves | None:
+    if result.sharpness is None:
+        return None
+    steps, quantiles = result.sharpness.quantiles()
+    return SharpnessCurves(sharpness_limit(result.setting, spec), steps, *quantiles)
 
 
 def _row(
@@ -182,7 +208,7 @@ def _sensitivity(search: list[SettingResult], names: list[str], labels: Labels) 
     for i, name in enumerate(names):
         mine = [r for r in search if r.setting.optimizer == i]
         rates = np.array([r.setting.learning_rate for r in mine])
-        if len(np.unique(rates)) >= 2 and np.isfinite(labels.best):
+        if len(np.unique(rates)) >= 2 and np.isfinite(labels.start_loss - labels.best):
             losses = np.array([r.value for r in mine])
             out[name] = learning_rate_sensitivity(rates, losses, labels.start_loss, labels.best)
     return out

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from trainers import Problem, starts
 from trainers.engine import evaluator, recorded_steps
+from trainers.sharpness import products
 from tuning.jobspec import JobSpec
 from tuning.results import Role, Setting
 from tuning.work import parts_of
@@ -38,6 +39,7 @@ class Cost:
     restart_steps_per_second: float
     cpus: int
     seconds: float
+    sharpness_share: float  # of the seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -51,6 +53,11 @@ class Cost:
             f"one core here does about {self.restart_steps_per_second:,.0f} restart-steps/s",
             f"about {self.seconds:,.0f} s on {self.cpus} CPUs, with the classification, without "
             "start-up and confirmation; restarts that diverge cost less",
+            *(
+                [f"{100 * self.sharpness_share:.0f} % of that is for the sharpness along the way"]
+                if self.sharpness_share
+                else []
+            ),
         ]
 
 
@@ -69,6 +76,9 @@ def estimate(spec: JobSpec, problem: Problem) -> Cost:
     one = Setting(0, 0, spec.search.learning_rate.low, Role.SEARCH, 0, training.restarts)
     restarts = spec.search.settings * training.restarts
     cpus = len(os.sched_getaffinity(0))
+    every = training.sharpness_every
+    sharpness = 0.0 if every is None else 2.0 * products(training.steps, every) / full
+    each = training.steps / rate + (polish + looks) / full + sharpness
     return Cost(
         settings=spec.search.settings,
         restarts=training.restarts,
@@ -78,7 +88,8 @@ def estimate(spec: JobSpec, problem: Problem) -> Cost:
         tasks=spec.search.settings * len(parts_of(one, training.steps, problem.flops())),
         restart_steps_per_second=rate,
         cpus=cpus,
-        seconds=restarts * (training.steps / rate + (polish + looks) / full) / cpus,
+        seconds=restarts * each / cpus,
+        sharpness_share=sharpness / each,
     )
 
 

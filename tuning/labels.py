@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainers import Thresholds
 from trainers.basins import Point
-from trainers.outcomes import best_known, label_basins, material_tolerance
+from trainers.outcomes import best_known, label_basins, material_tolerance, trusted_minimum
 from tuning.results import SettingResult
 
 __all__ = ["Labels"]
@@ -22,7 +22,8 @@ class Labels:
     """J* and what follows from it, for all results of a job; made anew whenever J* improves.
 
     Attributes:
-        best: J*, NaN if nothing was found. known: whether the problem knows it.
+        best: J*, NaN if nothing was found. known: whether the problem knows it; it does not if a
+            restart found a lower one than it says.
         tolerance: how far above J* still counts as the global minimum.
         start_loss: median J0 over the starts.
         basins: an array (R,) of `Basin` for each result, None where it diverged.
@@ -39,7 +40,9 @@ class Labels:
         cls, results: Sequence[SettingResult], known_minimum: float | None, thresholds: Thresholds
     ) -> Labels:
         """Labels of `results`, by number."""
-        best = best_known(np.concatenate([r.restarts.basin_loss for r in results]), known_minimum)
+        found = np.concatenate([r.restarts.basin_loss for r in results])
+        known_minimum = trusted_minimum(found, known_minimum)
+        best = best_known(found, known_minimum)
         # The starts are shared: the first result of each range of restarts has them all.
         starts = np.concatenate(
             [

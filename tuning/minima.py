@@ -21,12 +21,18 @@ __all__ = ["distinct_minima"]
 # differences within 1e-4 of the bottom.
 _SAME_LOSS = 1e-9
 _SAME_CURVATURE = 1e-2
+# Those at a jump of the gradient are known to `Thresholds.settled` of the descent.
+_SAME_FLAT_LOSS = 1e-6
 
 
 def distinct_minima(
     results: Sequence[SettingResult], labels: Labels
 ) -> tuple[tuple[Minimum, ...], UnseenMass | None]:
-    """The strict minima found, the lowest first, and the starts' mass that may lead to others.
+    """The minima found, the lowest first, and the starts' mass that may lead to others.
+
+    Strict ones are told apart by loss and curvature. Those that are flat in some directions by loss
+    alone: their curvatures change along the bottom. Points at rest that are no minimum, and those
+    at infinity, are left out.
 
     One start that ends in one minimum under many settings is one sighting: settings share their
     starts, and counting them all would make the unseen look smaller than it is.
@@ -38,52 +44,65 @@ def distinct_minima(
             t.smallest_curvature[i],
             r.setting.number,
             r.setting.first + i,
+            t.point[i] == Point.FLAT,
         )
         for r in results
         for t in (r.restarts,)
-        for i in np.flatnonzero(t.point == Point.MINIMUM)
+        for i in np.flatnonzero((t.point == Point.MINIMUM) | (t.point == Point.FLAT))
     ]
     if not rows:
         return (), None
     table = np.array(rows, dtype=np.float64)
     descent = max(labels.start_loss - labels.best, 0.0)
-    group = _clusters(table[:, 0], _SAME_LOSS * descent + 1e-13 * np.abs(table[:, 0]))
-    found: list[Minimum] = []
-    sightings: list[int] = []
-    for g in range(int(group.max()) + 1):
-        alike = table[group == g]
-        kinds = _clusters(
-            np.log(np.maximum(alike[:, 1], 1e-300)), np.full(len(alike), _SAME_CURVATURE)
-        )
-        for k in range(int(kinds.max()) + 1):
-            members = alike[kinds == k]
-            found.append(_minimum(members, labels, descent))
-            sightings.append(len(np.unique(members[:, 4])))
+    flat = table[:, 5] > 0
+    leveled = [
+        (float(level[:, 0].min()), members)
+        for level in _split(table[~flat], table[~flat][:, 0], _SAME_LOSS * descent)
+        for members in _split(level, np.log(np.maximum(level[:, 1], 1e-300)), _SAME_CURVATURE)
+    ]
+    leveled += [
+        (float(level[:, 0].min()), level)
+        for level in _split(table[flat], table[flat][:, 0], _SAME_FLAT_LOSS * descent)
+    ]
+    groups = [members for _, members in sorted(leveled, key=lambda pair: pair[0])]
+    sightings = [len(np.unique(members[:, 4])) for members in groups]
     # Starts are what was drawn at random, so it is their number that bounds an unseen basin.
     better = 1.0 - 0.05 ** (1.0 / len(np.unique(table[:, 4])))
-    return tuple(found), replace(unseen_mass(sightings), better_high=better)
+    found = tuple(_minimum(members, labels, descent) for members in groups)
+    return found, replace(unseen_mass(sightings), better_high=better)
 
 
 def _minimum(members: NDArray[np.float64], labels: Labels, descent: float) -> Minimum:
     loss = float(members[:, 0].min())
-    largest = float(np.median(members[:, 1]))
+    smallest, largest = _median(members[:, 2]), _median(members[:, 1])
     counts = Counter(int(n) for n in members[:, 3])
     return Minimum(
         loss=loss,
         above_best=(loss - labels.best) / descent if descent > 0 else None,
         count=len(members),
         is_global=loss <= labels.best + labels.tolerance,
-        smallest_curvature=float(np.median(members[:, 2])),
+        smallest_curvature=smallest,
         largest_curvature=largest,
         gd_limit=2.0 / largest if largest > 0 else None,
         found_by=dict(sorted(counts.items())),
+        flat=bool(members[0, 5]),
     )
 
 
-def _clusters(values: NDArray[np.float64], tolerance: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Cluster number of each value, ascending; a gap above the tolerance begins a new one."""
+def _median(curvatures: NDArray[np.float64]) -> float:
+    """Of those that were measured; NaN if none was."""
+    measured = curvatures[np.isfinite(curvatures)]
+    return float(np.median(measured)) if measured.size else float("nan")
+
+
+def _split(
+    table: NDArray[np.float64], values: NDArray[np.float64], gap: float
+) -> list[NDArray[np.float64]]:
+    """The rows of `table` by `values` (a column of it, or a function of one), ascending, parted
+    wherever two values are further apart than `gap` and rounding."""
+    if not len(table):
+        return []
     order = np.argsort(values, kind="stable")
-    new = np.diff(values[order]) > tolerance[order][1:]
-    out = np.empty(len(values), dtype=np.intp)
-    out[order] = np.concatenate([[0], np.cumsum(new)])
-    return out
+    rounding = 1e-13 * np.abs(values[order][1:])
+    cuts = np.flatnonzero(np.diff(values[order]) > gap + rounding) + 1
+    return np.split(table[order], cuts)

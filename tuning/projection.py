@@ -14,7 +14,7 @@ from tuning.jobspec import JobSpec
 from tuning.report import Report
 from tuning.results import SettingResult
 from tuning.tracking import Run
-from tuning.work import label
+from tuning.work import label, sharpness_limit
 
 __all__ = ["report_run", "setting_run"]
 
@@ -64,14 +64,11 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
             metrics["log10_loss"] = float(
                 np.log10(metrics["loss"])
             )  # the UI's scatters have no log axis
-    curves = {
-        f"loss/{name}": [
-            (int(s), float(v))
-            for s, v in zip(result.curves.steps, values, strict=True)
-            if np.isfinite(v)
-        ]
-        for name, values in zip(("p10", "p50", "p90"), result.curves.quantiles(), strict=True)
-    }
+    curves = _curves("loss", result.curves.steps, result.curves.quantiles())
+    if result.sharpness is not None:
+        metrics["sharpness_limit"] = sharpness_limit(setting, spec)
+        steps, quantiles = result.sharpness.quantiles()
+        curves |= _curves("sharpness", steps, quantiles)
     return Run(
         key=f"{job_id}/{setting.number}",
         name=f"{label(rule)} lr={setting.learning_rate:.4g}"
@@ -102,6 +99,18 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
         ),
         colour=_COLOURS[outcome],
     )
+
+
+def _curves(
+    what: str, steps: NDArray[np.int64], quantiles: NDArray[np.float64]
+) -> dict[str, list[tuple[int, float]]]:
+    """The three `quantiles` (3, K) of `what` at `steps` (K,), without what is not finite."""
+    return {
+        f"{what}/{name}": [
+            (int(s), float(v)) for s, v in zip(steps, values, strict=True) if np.isfinite(v)
+        ]
+        for name, values in zip(("p10", "p50", "p90"), quantiles, strict=True)
+    }
 
 
 def _cut(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from trainers import InvalidInput, Outcome, classify
+from trainers.outcomes import label_basins
 from tuning.home import Home
+from tuning.labels import Labels
 from tuning.loop import results_of
 from tuning.results import Setting
 from tuning.study import StudyStore
-from tuning.work import Work, label, parts_of, train_restarts
+from tuning.work import (
+    Work,
+    label,
+    parts_of,
+    sharpness_limit,
+    sharpness_of,
+    train_restarts,
+)
 
 __all__ = ["Replay", "replay"]
 
@@ -26,9 +35,15 @@ class Replay:
 
     Attributes:
         setting, optimizer, learning_rate, restart: which one.
-        outcome: what became of it; its basin is relative to the best minimum in its own task.
+        outcome: what became of it; its basin is relative to the best minimum of the whole job.
+        best_loss, best_loss_is_known: that minimum, NaN if there is none, and whether the problem
+            knows it.
+        stability_limit: the optimizer's limit of `outcome.lr_sharpness`, lr * lambda_max(P^-1 H).
         recorded (K,), losses (K,): its full-batch losses; NaN after divergence.
         start (P,), weights (P,): where it began and ended.
+        sharpness_limit: the sharpness above which the optimizer leaves a quadratic at this rate.
+        sharpness_steps (K',), sharpness (K',): along the way, NaN after divergence; None where the
+            job did not ask for it.
         differences: fields in which it differs from what the study holds; empty on the same kind
             of processor.
     """
@@ -38,10 +53,16 @@ class Replay:
     learning_rate: float
     restart: int
     outcome: Outcome
+    best_loss: float
+    best_loss_is_known: bool
+    stability_limit: float
     recorded: NDArray[np.intp]
     losses: NDArray[np.float64]
     start: NDArray[np.float64]
     weights: NDArray[np.float64]
+    sharpness_limit: float
+    sharpness_steps: NDArray[np.intp] | None
+    sharpness: NDArray[np.float64] | None
     differences: tuple[str, ...]
 
 
@@ -71,7 +92,13 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         run = train_restarts(problem, work, part)
         outcomes = classify(problem, run, work.thresholds)
     i = restart - part.first
-    outcome = outcomes[i]
+    known = job.header["problem"]["known_minimum"]
+    labels = Labels.of(results, known, work.thresholds)
+    point = np.array([outcomes.point[i]], dtype=object)
+    basin = label_basins(
+        point, outcomes.basin_loss[i : i + 1], labels.best, labels.tolerance, known=labels.known
+    )
+    outcome = replace(outcomes[i], basin=basin[0])
     stored = {
         f.name: getattr(result.restarts, f.name)[restart - whole.first]
         for f in fields(result.restarts)
@@ -84,20 +111,33 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         "diverged_at",
         "smallest_curvature",
         "largest_curvature",
+        *(["lr_sharpness"] if np.isfinite(result.restarts.lr_sharpness).any() else []),
     )
+    differences = tuple(
+        name for name in compared if not _same(stored[name], getattr(outcome, name))
+    )
+    again, before = sharpness_of(run), result.sharpness
+    if again is not None and before is not None:
+        theirs = before.values[:, restart - whole.first]
+        if not np.array_equal(again.values[:, i], theirs, equal_nan=True):
+            differences += ("sharpness",)
     return Replay(
         setting=setting,
         optimizer=label(work.optimizers[whole.optimizer]),
         learning_rate=whole.learning_rate,
         restart=restart,
         outcome=outcome,
+        best_loss=labels.best,
+        best_loss_is_known=labels.known,
+        stability_limit=work.optimizers[whole.optimizer].stability_limit,
         recorded=run.recorded,
         losses=run.losses[:, i],
         start=run.starts[i],
         weights=run.weights[i],
-        differences=tuple(
-            name for name in compared if not _same(stored[name], getattr(outcome, name))
-        ),
+        sharpness_limit=sharpness_limit(whole, spec),
+        sharpness_steps=run.sharpness_steps,
+        sharpness=None if run.sharpness is None else run.sharpness[:, i],
+        differences=differences,
     )
 
 

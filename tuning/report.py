@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.cliff import Cliff
+from tuning.figures import Landscape, Paths, QuantileCurves, SharpnessCurves
 from tuning.statistics import Comparison, Rate, UnseenMass
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BestStable",
+    "Landscape",
     "Minimum",
     "Paths",
     "QuantileCurves",
     "Report",
     "RunFacts",
     "SettingRow",
+    "SharpnessCurves",
     "Target",
 ]
 
@@ -105,14 +108,16 @@ class BestStable:
 @dataclass(frozen=True)
 class Minimum:
     """A distinct minimum, told apart by loss and largest curvature: symmetric copies count as one.
+    A flat one is told apart by its loss alone, for its curvatures change along the bottom.
 
     Attributes:
         loss: J at the bottom. above_best: (J - J*) / (J0 - J*), or None when the descent is 0.
         count: restarts that ended in its basin, over all settings. is_global: within the tolerance
             of J*.
-        smallest_curvature, largest_curvature: eigenvalues of the Hessian there.
+        smallest_curvature, largest_curvature: eigenvalues of the Hessian there, the medians over
+            the restarts; NaN where none was measured.
         gd_limit: 2 / largest_curvature: above this rate gradient descent cannot stay in it.
-        found_by: setting number -> restarts.
+        found_by: setting number -> restarts. flat: in some directions it does not curve.
     """
 
     loss: float
@@ -123,6 +128,7 @@ class Minimum:
     largest_curvature: float
     gd_limit: float | None
     found_by: Mapping[int, int]
+    flat: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,40 +137,6 @@ class Target:
 
     loss: float
     origin: str
-
-
-@dataclass(frozen=True)
-class QuantileCurves:
-    """Loss at K steps: quantiles over a setting's restarts; NaN once that part has diverged."""
-
-    steps: NDArray[np.int64]
-    p10: FloatArray
-    p50: FloatArray
-    p90: FloatArray
-
-
-@dataclass(frozen=True)
-class Paths:
-    """One weight's walk over J(w): a few restarts under one setting.
-
-    `w` is (T' + 1, n), NaN after divergence; `outcomes` has the n dynamics.
-    """
-
-    optimizer: str
-    learning_rate: float
-    w: FloatArray
-    outcomes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """J over w for a problem with one weight, and paths on it."""
-
-    w: FloatArray
-    loss: FloatArray
-    global_minima: FloatArray  # positions
-    local_minima: FloatArray
-    paths: tuple[Paths, ...]
 
 
 @dataclass(frozen=True)
@@ -196,6 +168,7 @@ class Report:
         comparisons: McNemar tests of who reached the target: the best setting, by optimizer the
             cheapest of each other.
         warnings: what a careful reader should know.
+        sharpness: setting number -> its quantiles along the way, where the job asked for it.
         curves: setting number -> loss quantiles. landscape: for problems with one weight.
         run: times and host facts.
     """
@@ -217,6 +190,7 @@ class Report:
     sensitivity: Mapping[str, float]
     comparisons: Mapping[str, Comparison]
     warnings: tuple[str, ...]
+    sharpness: Mapping[int, SharpnessCurves]
     curves: Mapping[int, QuantileCurves] = field(repr=False)
     landscape: Landscape | None = field(repr=False)
     run: RunFacts

@@ -6,7 +6,6 @@ for that is what a finished trial carries in the study.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
@@ -16,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Dynamics
+from tuning.curves import Curves, Sharpness
 
-__all__ = ["Curves", "Restarts", "Role", "Setting", "SettingResult"]
+__all__ = ["Curves", "Restarts", "Role", "Setting", "SettingResult", "Sharpness"]
 
 FloatArray = NDArray[np.float64]
 
 _WORST = 1e150  # stands for a loss that is not finite; sums and squares of it still are
+_LATER = ("lr_sharpness",)  # columns of numbers that the first studies do not have
 
 
 class Role(StrEnum):
@@ -60,6 +61,8 @@ class Restarts:
         dynamics: `Dynamics` as text. point: `Point` as text.
         start_loss, loss, basin_loss: NaN where there is none.
         smallest_curvature, largest_curvature: of the Hessian at the bottom; NaN if not measured.
+        lr_sharpness: lr * lambda_max(P^-1 H) where training ended; NaN if it diverged, and in
+            studies written before it was kept.
         diverged_at: the step of divergence, or -1.
         validation_loss: where it ended, on held-out examples; NaN if there are none.
         reason: one sentence.
@@ -72,6 +75,7 @@ class Restarts:
     basin_loss: FloatArray
     smallest_curvature: FloatArray
     largest_curvature: FloatArray
+    lr_sharpness: FloatArray
     diverged_at: NDArray[np.int64]
     validation_loss: FloatArray
     reason: NDArray[np.str_]
@@ -102,10 +106,13 @@ class Restarts:
 
     @classmethod
     def from_json(cls, columns: dict[str, list[Any]]) -> Self:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`. A column of `_LATER` may be missing."""
         arrays: dict[str, NDArray[Any]] = {}
+        unknown = [None] * len(columns["loss"])
         for field in fields(cls):
-            values = columns[field.name]
+            values = (
+                columns.get(field.name, unknown) if field.name in _LATER else columns[field.name]
+            )
             if field.name in ("dynamics", "point", "reason"):
                 arrays[field.name] = np.array(values, dtype=np.str_)
             elif field.name == "diverged_at":
@@ -118,71 +125,12 @@ class Restarts:
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Losses at K checkpoints.
-
-    Attributes:
-        steps (K,): the checkpoints, 0 and T among them.
-        losses (K, R) float32: the loss of each restart; NaN once diverged.
-        lowest (K, R) float32: the lowest loss so far, for the step at which a target was reached.
-    """
-
-    steps: NDArray[np.int64]
-    losses: NDArray[np.float32]
-    lowest: NDArray[np.float32]
-
-    @classmethod
-    def join(cls, parts: list[Curves]) -> Curves:
-        """The restarts of `parts` side by side."""
-        return cls(
-            parts[0].steps,
-            np.concatenate([p.losses for p in parts], axis=1),
-            np.concatenate([p.lowest for p in parts], axis=1),
-        )
-
-    def quantiles(self, levels: tuple[float, ...] = (0.1, 0.5, 0.9)) -> FloatArray:
-        """(len(levels), K): quantiles over the restarts, one that diverged counting as infinite.
-
-        NaN where a quantile is infinite: a curve ends where that part of the restarts diverged.
-        """
-        infinite = np.where(np.isnan(self.losses), np.inf, self.losses.astype(np.float64))
-        ordered = np.quantile(infinite, levels, axis=1, method="inverted_cdf")
-        return np.where(np.isfinite(ordered), ordered, np.nan)
-
-    def steps_to(self, target: float) -> FloatArray:
-        """(R,): the first checkpoint at which a restart had reached `target`; infinite if never."""
-        # Both rounded alike, or a restart that ends on the target exactly might miss it.
-        with np.errstate(over="ignore"):
-            reached = self.lowest <= np.float32(target)
-        return np.where(
-            reached.any(axis=0), self.steps[reached.argmax(axis=0)].astype(np.float64), np.inf
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Steps as a list; the two tables as base64 of little-endian float32, row by row."""
-        return {
-            "steps": self.steps.tolist(),
-            "losses": base64.b64encode(self.losses.astype("<f4").tobytes()).decode(),
-            "lowest": base64.b64encode(self.lowest.astype("<f4").tobytes()).decode(),
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
-        """The inverse of `to_json`."""
-        steps = np.array(value["steps"], dtype=np.int64)
-        losses, lowest = (
-            np.frombuffer(base64.b64decode(value[key]), dtype="<f4").reshape(len(steps), -1)
-            for key in ("losses", "lowest")
-        )
-        return cls(steps, losses, lowest)
-
-
-@dataclass(frozen=True)
 class SettingResult:
     """What became of one setting.
 
     `training_seconds` and `classifying_seconds` are host time over all its tasks, `finished_at` is
-    when the last of them ended (unix time): facts of one run, no part of the answer.
+    when the last of them ended (unix time): facts of one run, no part of the answer. `sharpness` is
+    None where the job did not ask for it.
     """
 
     setting: Setting
@@ -191,6 +139,7 @@ class SettingResult:
     training_seconds: float
     classifying_seconds: float
     finished_at: float
+    sharpness: Sharpness | None = None
 
     @classmethod
     def join(cls, parts: list[SettingResult]) -> SettingResult:
@@ -202,6 +151,7 @@ class SettingResult:
             sum(p.training_seconds for p in parts),
             sum(p.classifying_seconds for p in parts),
             max(p.finished_at for p in parts),
+            Sharpness.join([p.sharpness for p in parts if p.sharpness is not None]),
         )
 
     @cached_property
@@ -226,6 +176,7 @@ class SettingResult:
             "setting": {f.name: getattr(self.setting, f.name) for f in fields(self.setting)},
             "restarts": self.restarts.to_json(),
             "curves": self.curves.to_json(),
+            "sharpness": None if self.sharpness is None else self.sharpness.to_json(),
             "training_seconds": self.training_seconds,
             "classifying_seconds": self.classifying_seconds,
             "finished_at": self.finished_at,
@@ -242,6 +193,7 @@ class SettingResult:
             value["training_seconds"],
             value["classifying_seconds"],
             value["finished_at"],
+            Sharpness.from_json(sharpness) if (sharpness := value.get("sharpness")) else None,
         )
 
 

@@ -87,12 +87,12 @@ def run_job(
 
 
 def check_workers(workers: object) -> None:
-    """Raises InvalidInput unless `workers` is None, "inline" or a whole number from 1 up."""
+    """Raises InvalidInput unless `workers` is None, "inline" or a whole number from 1 to 10,000."""
     if workers is None or workers == "inline":
         return
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 10_000:
         raise InvalidInput(
-            f"workers = {workers!r} is not valid; a whole number from 1 up, or 'inline'"
+            f"workers = {workers!r} is not valid; a whole number from 1 to 10000, or 'inline'"
         )
 
 
@@ -181,16 +181,22 @@ def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> Run
 
 
 def saved_facts(job: Job) -> RunFacts | None:
-    """The facts of the run that finished the job, if one did."""
+    """The facts of the run that finished the job, if one did and its report can still be read."""
     saved = job.read("report.json")
-    return None if saved is None else RunFacts(**json.loads(saved)["run"])
+    try:
+        return None if saved is None else RunFacts(**json.loads(saved)["run"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def report_of(
-    job: Job, problem: Problem, results: Sequence[SettingResult], run: RunFacts
+    job: Job, problem: Problem | None, results: Sequence[SettingResult], run: RunFacts
 ) -> Report:
+    """The report, with its landscape if the problem is at hand."""
     spec = job.spec
     report = build_report(spec, job.header["problem"], results, run)
+    if problem is None:
+        return report
     with threadpool_limits(1):
         return replace(report, landscape=draw_landscape(problem, Work.of(spec), report))
 

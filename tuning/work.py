@@ -10,9 +10,17 @@ from threadpoolctl import threadpool_limits
 
 from trainers import Optimizer, Problem, Thresholds, Trajectories, classify, starts, train
 from tuning.jobspec import JobSpec
-from tuning.results import Curves, Restarts, Setting, SettingResult
+from tuning.results import Curves, Restarts, Setting, SettingResult, Sharpness
 
-__all__ = ["Work", "checkpoints", "parts_of", "run_task", "train_restarts"]
+__all__ = [
+    "Work",
+    "checkpoints",
+    "parts_of",
+    "run_task",
+    "sharpness_limit",
+    "sharpness_of",
+    "train_restarts",
+]
 
 # One Ray task should hold about a second of work: a tenth loses to overhead, ten balance badly. The
 # rate is what one core sustains here; it only sizes tasks, and must not depend on the machine that
@@ -31,6 +39,7 @@ class Work:
     batch_size: int | None
     seed: int
     thresholds: Thresholds
+    sharpness_every: int | None = None
 
     @classmethod
     def of(cls, spec: JobSpec) -> Work:
@@ -41,13 +50,15 @@ class Work:
             batch_size=spec.training.batch_size,
             seed=spec.seed,
             thresholds=spec.outcomes.thresholds,
+            sharpness_every=spec.training.sharpness_every,
         )
 
 
 def parts_of(setting: Setting, steps: int, flops: float) -> list[Setting]:
     """`setting` cut into tasks.
 
-    How depends on the job alone, never on the cluster: it changes the rounding.
+    How depends on the job alone, never on the cluster: it changes the rounding. Nor does it depend
+    on whether the sharpness is measured, which must change nothing else.
     """
     seconds = _CLASSIFYING * steps * setting.restarts * flops / _FLOPS_PER_SECOND
     count = max(1, min(round(seconds / _TASK_SECONDS), setting.restarts // 8))
@@ -76,6 +87,8 @@ def train_restarts(
         batch_size=work.batch_size,
         seed=work.seed,
         record_path=record_path,
+        diverged=work.thresholds.diverged,
+        sharpness_every=work.sharpness_every,
     )
 
 
@@ -97,11 +110,13 @@ def run_task(problem: Problem, work: Work, setting: Setting) -> SettingResult:
         basin_loss=outcomes.basin_loss,
         smallest_curvature=outcomes.smallest_curvature,
         largest_curvature=outcomes.largest_curvature,
+        lr_sharpness=outcomes.lr_sharpness,
         diverged_at=outcomes.diverged_at.astype(np.int64),
         validation_loss=none if held_out is None else np.where(run.diverged, np.nan, held_out),
         reason=np.array([str(r) for r in outcomes.reason]),
     )
-    return SettingResult(setting, table, curves_of(run), middle - begin, end - middle, time.time())
+    seconds = middle - begin, end - middle, time.time()
+    return SettingResult(setting, table, curves_of(run), *seconds, sharpness_of(run))
 
 
 def curves_of(run: Trajectories) -> Curves:
@@ -111,6 +126,20 @@ def curves_of(run: Trajectories) -> Curves:
     lowest = np.fmin.accumulate(run.losses, axis=0)
     with np.errstate(over="ignore"):  # a loss beyond float32 is as good as infinite
         return Curves(steps, run.losses[rows].astype(np.float32), lowest[rows].astype(np.float32))
+
+
+def sharpness_of(run: Trajectories) -> Sharpness | None:
+    """The sharpness along `run`, if it was asked for."""
+    if run.sharpness is None or run.sharpness_steps is None:
+        return None
+    with np.errstate(over="ignore"):
+        values = run.sharpness.astype(np.float32)
+    return Sharpness(run.sharpness_steps.astype(np.int64), values)
+
+
+def sharpness_limit(setting: Setting, spec: JobSpec) -> float:
+    """The sharpness above which the optimizer of `setting` leaves a quadratic at its rate."""
+    return spec.search.rules[setting.optimizer].stability_limit / setting.learning_rate
 
 
 def label(rule: Optimizer) -> str:

@@ -28,6 +28,7 @@ class Row:
     basin_loss: float = 0.0
     smallest: float = 1.0
     largest: float = 2.0
+    lr_sharpness: float = 0.2
     diverged_at: int = -1
     validation: float = math.nan
     path: tuple[float, ...] | None = None
@@ -47,6 +48,7 @@ DIVERGED = Row(
     basin_loss=math.nan,
     smallest=math.nan,
     largest=math.nan,
+    lr_sharpness=math.nan,
     diverged_at=7,
     path=(math.nan,) * 3,
 )
@@ -67,6 +69,7 @@ def restarts(rows: Sequence[Row]) -> Restarts:
         basin_loss=np.array([r.basin_loss for r in rows], dtype=np.float64),
         smallest_curvature=np.array([r.smallest for r in rows], dtype=np.float64),
         largest_curvature=np.array([r.largest for r in rows], dtype=np.float64),
+        lr_sharpness=np.array([r.lr_sharpness for r in rows], dtype=np.float64),
         diverged_at=np.array([r.diverged_at for r in rows], dtype=np.int64),
         validation_loss=np.array([r.validation for r in rows], dtype=np.float64),
         reason=np.array(["made by hand" for _ in rows], dtype=np.str_),

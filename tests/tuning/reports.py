@@ -17,11 +17,23 @@ from tuning.report import (
     Report,
     RunFacts,
     SettingRow,
+    SharpnessCurves,
     Target,
 )
 from tuning.statistics import clopper_pearson_upper, mcnemar, unseen_mass, wilson
 
-__all__ = ["bowl", "hostile", "no_minima", "no_stable", "report", "row", "single", "strange"]
+__all__ = [
+    "bowl",
+    "edge",
+    "flat",
+    "hostile",
+    "no_minima",
+    "no_stable",
+    "report",
+    "row",
+    "single",
+    "strange",
+]
 
 R = 64
 RATES = (0.003, 0.03, 0.3, 0.95, 1.2, 3.0)
@@ -178,6 +190,7 @@ def report(**changes: Any) -> Report:
         sensitivity={"gd": 1.25, "adam(beta1=0.8)": 0.75},
         comparisons={"adam(beta1=0.8)": mcnemar(np.arange(R) < 12, np.arange(R) < 9)},
         warnings=("The best rate is the highest that was tried: search higher.",),
+        sharpness={},
         curves={row.number: _curves(row.learning_rate) for row in rows},
         landscape=bowl(),
         run=RunFacts(
@@ -185,6 +198,47 @@ def report(**changes: Any) -> Report:
         ),
     )
     return replace(made, **changes)
+
+
+def edge() -> Report:
+    """With the sharpness: it rises to its limit, or falls to zero, or ends with the restarts."""
+    made = report()
+    steps = np.arange(0, 201, 5, dtype=np.int64)
+    rising = np.minimum(1.0, 0.02 + steps / 100.0)
+
+    def curves(row: SettingRow) -> SharpnessCurves:
+        limit = (2.0 if row.optimizer == "gd" else 18.0) / row.learning_rate
+        middle = limit * rising
+        if row.learning_rate == RATES[0]:
+            middle = -0.0 * middle
+        if row.learning_rate > 1.0:
+            middle = np.where(steps < 50, 3.0 * middle, np.nan)
+        upper = np.where(steps < 30, 1.2 * middle, np.nan)
+        return SharpnessCurves(limit, steps, 0.8 * middle, middle, upper)
+
+    return replace(made, sharpness={row.number: curves(row) for row in made.settings})
+
+
+def flat() -> Report:
+    """Minima that are flat, one of them not measured; restarts on plateaus and at saddles."""
+    made = report()
+    joint = {
+        "settled/global-minimum": 30,
+        "settled/local-minimum": 10,
+        "descending/plateau": 17,
+        "settled/saddle": 4,
+        "descending/undetermined": 3,
+    }
+    nothing = float("nan")
+    return replace(
+        made,
+        settings=(row(0, "gd", RATES[0], joint), *made.settings[1:]),
+        minima=(
+            Minimum(0.0, 0.0, 300, True, 7.1, 8.9, 2 / 8.9, {4: 41}),
+            Minimum(0.6, 0.31, 170, False, 1e-9, 7.1, 2 / 7.1, {2: 20, 4: 23}, flat=True),
+            Minimum(0.7, 0.34, 9, False, nothing, nothing, None, {4: 9}, flat=True),
+        ),
+    )
 
 
 def no_stable() -> Report:

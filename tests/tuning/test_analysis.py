@@ -44,6 +44,27 @@ def wells(tmp_path_factory: pytest.TempPathFactory) -> tuple[JobSpec, list[Setti
 # ----------------------------------------------------------------------------------- known answers
 
 
+class Nowhere(DoubleWell):
+    """Without a finite loss anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known_minimum = 0.0
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return np.full(len(w), np.nan), w
+
+
+def test_a_loss_that_is_finite_nowhere_has_a_report(tmp_path: Path) -> None:
+    spec = read_spec(WELLS | {"training": {"restarts": 8, "steps": 20}})
+    results, _ = carry_on(spec, new_store(tmp_path), problem=Nowhere())
+    report = build_report(spec, facts(spec), results, RUN)
+    assert report.best_stable is None
+    assert [row.diverged.count for row in report.settings] == [8] * 8
+    assert report.sensitivity == {}
+    assert json.loads(report.to_json())["start_loss"] is None
+
+
 def test_the_cliff_of_a_bowl_is_two_over_the_curvature(tmp_path: Path) -> None:
     """J = c/2 w^2: gradient descent is stable below 2/c (Goh 2017), whatever the start."""
     curvature = 5.0

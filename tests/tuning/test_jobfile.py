@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.tuning.builders import refused
 from trainers import InvalidInput
-from tuning.jobspec import JobSpec, SearchSpec, folder_of, read_spec
+from tuning.jobspec import JobSpec, folder_of, read_spec
+from tuning.tables import SearchSpec
 
 
 def test_files_that_are_no_job(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.tuning.builders import refused
 from trainers import InvalidInput, Thresholds
 from trainers.optimizers import Adam, GradientDescent, Momentum
-from tuning.jobspec import JobSpec, ProblemSpec, read_spec
+from tuning.jobspec import JobSpec, read_spec
+from tuning.tables import ProblemSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 XOR = {"problem": {"name": "xor"}}
@@ -31,7 +32,12 @@ def test_defaults() -> None:
             "try_first": None,
             "in_flight": 8,
         },
-        "training": {"restarts": 64, "steps": 2000, "batch_size": None},
+        "training": {
+            "restarts": 64,
+            "steps": 2000,
+            "batch_size": None,
+            "sharpness_every": None,
+        },
         "stability": {
             "max_unstable": 0.05,
             "confidence": 0.95,
@@ -215,6 +221,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**XOR, "training": {"restarts": 0}}, r"training.restarts = 0 is not valid"),
     ({**XOR, "training": {"steps": "many"}}, r"training.steps = 'many' is not valid: .* integer"),
     ({**XOR, "training": {"batch_size": 0}}, r"training.batch_size = 0 is not valid"),
+    ({**XOR, "training": {"sharpness_every": 0}}, r"training.sharpness_every = 0 is not valid"),
+    ({**XOR, "training": {"sharpness_every": 2.5}}, r"training.sharpness_every = 2.5 is not v"),
+    (
+        {**XOR, "training": {"sharpness_every": 101, "steps": 100}},
+        r"training: sharpness_every = 101 is more than the 100 steps",
+    ),
     (
         {**XOR, "stability": {"max_unstable": 1}},
         r"stability.max_unstable = 1 is not valid: .* than 1",

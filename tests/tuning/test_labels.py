@@ -33,6 +33,15 @@ def test_the_known_minimum_decides_who_is_trapped() -> None:
     ]
 
 
+def test_a_known_minimum_that_is_none_is_not_relied_on() -> None:
+    """The problem says 0.4, and a restart came to 0."""
+    labels = Labels.of([result(0, 0.1, [GOOD, TRAPPED])], 0.4, LIMITS)
+    assert (labels.best, labels.known) == (0.0, False)
+    assert basins(labels) == [Basin.GLOBAL_MINIMUM, Basin.LOCAL_MINIMUM]
+    rounded = Labels.of([result(0, 0.1, [replace(GOOD, basin_loss=-1e-12)])], 0.0, LIMITS)
+    assert (rounded.best, rounded.known) == (0.0, True)
+
+
 def test_labels_are_renewed_when_a_better_minimum_is_found() -> None:
     first = result(0, 0.1, [TRAPPED, TRAPPED])
     alone = Labels.of([first], None, LIMITS)
@@ -49,7 +58,8 @@ def test_labels_are_renewed_when_a_better_minimum_is_found() -> None:
     [
         ("minimum", Basin.LOCAL_MINIMUM, Basin.GLOBAL_MINIMUM, Basin.GLOBAL_MINIMUM),
         ("saddle", Basin.SADDLE, Basin.GLOBAL_MINIMUM, Basin.SADDLE),
-        ("flat", Basin.UNDETERMINED, Basin.GLOBAL_MINIMUM, Basin.GLOBAL_MINIMUM),
+        ("flat", Basin.LOCAL_MINIMUM, Basin.GLOBAL_MINIMUM, Basin.GLOBAL_MINIMUM),
+        ("plateau", Basin.PLATEAU, Basin.GLOBAL_MINIMUM, Basin.PLATEAU),
         ("undetermined", Basin.UNDETERMINED, Basin.GLOBAL_MINIMUM, Basin.UNDETERMINED),
     ],
 )

@@ -43,8 +43,13 @@ WINE = {
     "training": TRAINING,
     "stability": LENIENT,
 }
-#: With its weights decaying, the exclusive or has traps too; rates of 1 and more diverge.
-XOR = {**WINE, "problem": {"name": "xor", "hidden": [2], "weight_decay": 0.01}}
+#: With its weights decaying, the exclusive or has traps too; rates of 1 and more diverge. Its
+#: sharpness is measured along the way.
+XOR = {
+    **WINE,
+    "problem": {"name": "xor", "hidden": [2], "weight_decay": 0.01},
+    "training": {**TRAINING, "sharpness_every": 30},
+}
 #: Two wells: takes no time.
 WELLS: dict[str, Any] = {
     "problem": {"name": "double-well", "tilt": 0.2},
@@ -167,6 +172,8 @@ def test_these_jobs_would_show_a_difference(runs: Runs) -> None:
         assert len(report.confirmations) >= 2
         assert report.best_stable is not None
     assert any(row.dynamics["diverged"] for row in runs["xor", "inline"].report.settings)
+    assert len(runs["xor", "inline"].report.sharpness) == len(runs["xor", "inline"].results)
+    assert not runs["wine", "inline"].report.sharpness
     (result, *_) = runs["own", "inline"].results
     assert len(parts_of(result.setting, WELLS["training"]["steps"], Wells().flops())) == 3
 
@@ -211,6 +218,11 @@ def test_restarts_are_trained_again_bit_for_bit(runs: Runs, name: str, workers: 
             np.testing.assert_array_equal(
                 again.losses[result.curves.steps].astype(np.float32), result.curves.losses[:, i]
             )
+            if result.sharpness is not None:
+                assert again.sharpness is not None
+                np.testing.assert_array_equal(
+                    again.sharpness.astype(np.float32), result.sharpness.values[:, i]
+                )
 
 
 @pytest.mark.parametrize(
@@ -262,6 +274,18 @@ def test_file_dict_spec_and_tables_are_one(tmp_path: Path) -> None:
     assert {job.state for job in Home(tmp_path).jobs()} == {State.DONE}
 
 
+def test_measuring_the_sharpness_changes_nothing_else(tmp_path: Path) -> None:
+    measured = {**WELLS["training"], "sharpness_every": 7}
+    tables = {**WELLS, "problem": Wells()}  # three tasks a setting
+    plain = tuning.tune(**tables, workers="inline", home=tmp_path)
+    report = tuning.tune(
+        **{**tables, "training": measured}, workers="inline", home=tmp_path
+    ).to_dict()
+    assert report.pop("sharpness")
+    apart = {"run": None, "job": None}
+    assert {**report, **apart, "sharpness": {}} == {**plain.to_dict(), **apart}
+
+
 def test_an_object_gives_what_its_name_gives(tmp_path: Path) -> None:
     class Local(DoubleWell):
         """Of this function: nobody else can import it."""
@@ -303,9 +327,17 @@ def test_an_object_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
         ((), {"problem": 3}, "problem is a int; it must be a trainers.Problem, a table, or a name"),
         ((), {"problem": Wells}, "problem is a ABCMeta; it must be a trainers.Problem, a table, "),
         ((WELLS,), {"seed": 1}, "give either a spec or keyword arguments, not both: seed"),
-        ((WELLS,), {"workers": 0}, "workers = 0 is not valid; a whole number from 1 up, or "),
-        ((WELLS,), {"workers": True}, "workers = True is not valid; a whole number from 1 up"),
-        ((WELLS,), {"workers": "some"}, "workers = 'some' is not valid; a whole number from 1 up"),
+        ((WELLS,), {"workers": 0}, "workers = 0 is not valid; a whole number from 1 to 10000, or "),
+        (
+            (WELLS,),
+            {"workers": True},
+            "workers = True is not valid; a whole number from 1 to 10000",
+        ),
+        (
+            (WELLS,),
+            {"workers": "some"},
+            "workers = 'some' is not valid; a whole number from 1 to 10000",
+        ),
         ((), {}, "job: problem is missing"),
     ],
 )

@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from rich.cells import cell_len
+from rich.console import Console
 
 from tests.tuning import reports
 from tuning.render.files import to_csv, to_toml
@@ -26,7 +27,7 @@ from tuning.render.formats import decades, number, percent, rate, rate_cell, sec
 from tuning.render.outcomes import STACKS, stack
 from tuning.render.page import fragment, page
 from tuning.render.pictures import pictures
-from tuning.render.table import text
+from tuning.render.table import print_report, text
 from tuning.render.walks import story
 from tuning.report import Report
 from tuning.statistics import Rate, wilson
@@ -36,9 +37,11 @@ VARIANTS: dict[str, Make] = {
     "usual": reports.report,
     "no stable rate": reports.no_stable,
     "one setting": reports.single,
+    "flat": reports.flat,
     "no minima": reports.no_minima,
     "strange numbers": reports.strange,
     "hostile words": reports.hostile,
+    "edge of stability": reports.edge,
 }
 every = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS)
 
@@ -170,8 +173,24 @@ def test_which_pictures_there_are() -> None:
         "losses.png",
         "minima.png",
     ]
+    assert list(drawn(reports.edge)) == [
+        "landscape.png",
+        "outcomes.png",
+        "losses.png",
+        "sharpness.png",
+        "minima.png",
+    ]
     assert list(drawn(reports.single)) == ["outcomes.png", "losses.png"]
     assert list(pictures(replace(reports.no_stable(), curves={}))) == ["outcomes.png"]
+
+
+def test_the_edge_of_stability_is_in_words_too() -> None:
+    said = "The median sharpness ends within 10 % of its limit, 2 / learning rate, at 3 of 6 rates"
+    assert f"gd: {said}: 0.03, 0.3, 0.95." in " ".join(text(reports.edge(), 200).split())
+    html = Elements(page(reports.edge(), {}))
+    assert f"gd: {said}: 0.03, 0.3, 0.95." in html.text
+    for other in (text(reports.report()), page(reports.report(), {})):
+        assert "Edge of stability" not in other
 
 
 def test_pictures_leave_no_global_state() -> None:
@@ -197,9 +216,10 @@ def test_pictures_leave_no_global_state() -> None:
         ("descending/global-minimum", "descending to the global minimum"),
         ("settled/local-minimum", "trapped: settled in a local minimum"),
         ("descending/local-minimum", "trapped: descending to a local minimum"),
-        ("settled/saddle", "saddle, plateau or undetermined"),
-        ("descending/plateau", "saddle, plateau or undetermined"),
-        ("descending/undetermined", "saddle, plateau or undetermined"),
+        ("settled/saddle", "on a plateau or at a saddle"),
+        ("descending/plateau", "on a plateau or at a saddle"),
+        ("descending/undetermined", "undetermined"),
+        ("oscillating/plateau", "oscillating"),
         ("oscillating/local-minimum", "oscillating"),
         ("oscillating/global-minimum", "oscillating"),
         ("diverged/none", "diverged"),
@@ -350,6 +370,12 @@ def test_a_table_fits_its_width(make: Make, width: int) -> None:
 
 def test_no_table_is_narrower_than_80() -> None:
     assert text(reports.report(), 20) == text(reports.report(), 80)
+    narrow = Console(file=io.StringIO(), width=60, _environ={})  # a terminal's own: numbers stay
+    print_report(reports.report(), narrow)
+    printed = narrow.file.getvalue() if isinstance(narrow.file, io.StringIO) else ""
+    assert [line.rstrip() for line in printed.splitlines()] == text(
+        reports.report(), 80
+    ).splitlines()
 
 
 def test_the_table_s_rows_are_by_optimizer_and_rate() -> None:
@@ -387,6 +413,22 @@ def test_a_long_list_of_minima_is_cut() -> None:
     words = text(reports.strange())
     assert "and 28 more" in words
     assert words.count("e12") > 12
+
+
+def test_flat_minima_and_plateaus_are_shown() -> None:
+    made = reports.flat()
+    words = text(made)
+    assert len(re.findall(r"flat$", words, re.MULTILINE)) == 2
+    assert "flat: does not curve in some directions" in words
+    assert "17 plateau" in words
+    assert "flat: does not" not in text(reports.report())
+    shown = page(made, {})
+    assert shown.count("<td>flat</td>") == 2
+    assert "4 saddle, 17 plateau" in shown
+    kinds = [(m["flat"], m["largest_curvature"]) for m in made.to_dict()["minima"]]
+    assert kinds == [(False, 8.9), (True, 7.1), (True, None)]
+    stacked = stack(made.settings[0].joint)
+    assert stacked["on a plateau or at a saddle"] == 21
 
 
 def test_a_report_is_its_table_in_print_and_its_fragment_in_a_notebook() -> None:

@@ -19,12 +19,13 @@ MISSING = FINITE | st.just(math.nan)
 ROWS = st.builds(
     Row,
     dynamics=st.sampled_from(["settled", "descending", "oscillating", "diverged"]),
-    point=st.sampled_from(["minimum", "saddle", "flat", "undetermined", "none"]),
+    point=st.sampled_from(["minimum", "saddle", "flat", "plateau", "undetermined", "none"]),
     start=MISSING,
     loss=MISSING,
     basin_loss=MISSING,
     smallest=MISSING,
     largest=MISSING,
+    lr_sharpness=MISSING,
     diverged_at=st.integers(-1, 2**62),
     validation=MISSING,
     path=st.tuples(*[st.floats(width=32)] * 3),
@@ -55,6 +56,18 @@ def test_json_and_back_is_exact(rows: list[Row], rate: float, first: int) -> Non
 def test_infinity_in_the_table_becomes_nan() -> None:
     back = Restarts.from_json(result(0, 0.1, [Row(loss=math.inf)]).restarts.to_json())
     assert np.isnan(back.loss).all()
+
+
+def test_studies_without_the_sharpness_still_load() -> None:
+    columns = result(0, 0.1, [GOOD, DIVERGED]).restarts.to_json()
+    assert columns["lr_sharpness"] == [0.2, None]
+    del columns["lr_sharpness"]
+    back = Restarts.from_json(columns)
+    assert np.isnan(back.lr_sharpness).tolist() == [True, True]
+    assert back.loss.tolist() == [0.0, 9.0]
+    del columns["loss"]
+    with pytest.raises(KeyError):
+        Restarts.from_json(columns)
 
 
 @given(parts=st.lists(MANY, min_size=1, max_size=4))

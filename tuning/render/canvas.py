@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuning.render.formats import plain
+from tuning.render.formats import number, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
@@ -30,6 +31,7 @@ __all__ = [
     "grid",
     "label_edges",
     "png",
+    "rate_bar",
     "rate_colours",
     "safe",
     "spread",
@@ -128,3 +130,28 @@ def spread(values: list[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = max((high / low) ** 0.04, 1.15)
     return low / room, high * room
+
+
+def rate_bar(
+    figure: Figure, panels: list[Axes], colours: ScalarMappable, best: float | None
+) -> None:
+    """A bar beside the panels that says which colour is which learning rate, the best one
+    marked."""
+    bar = figure.colorbar(colours, ax=panels, pad=0.02, aspect=28, fraction=0.05)
+    bar.set_label("learning rate", fontsize=SIZE, color=INK)
+    bar.ax.tick_params(which="both", labelsize=SIZE - 1, color=GREY, labelcolor=INK)
+    bar.outline.set_visible(False)
+    if best is not None:
+        bar.ax.axhline(best, color="white", linewidth=3.5)
+        bar.ax.axhline(best, color=INK, linewidth=1.8)
+        bar.ax.annotate(
+            f"best\n{number(best)}",
+            (0.0, best),
+            xycoords=("axes fraction", "data"),
+            xytext=(-5, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=SIZE - 1.5,
+            color=INK,
+        )

@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning.render.canvas import GREY, INK, SIZE, grid, label_edges, png, rate_colours, safe
+from tuning.render.canvas import (
+    GREY,
+    INK,
+    SIZE,
+    grid,
+    label_edges,
+    png,
+    rate_bar,
+    rate_colours,
+    safe,
+)
 from tuning.render.formats import number
 from tuning.render.sentences import sorted_settings
 from tuning.report import QuantileCurves, Report, SettingRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure
 
 __all__ = ["losses"]
 
@@ -91,9 +99,7 @@ def losses(report: Report) -> bytes | None:
         fontsize=SIZE - 0.5,
         labelcolor=INK,
     )
-    _rate_bar(
-        figure, panels, cm.ScalarMappable(norm, colours), best.learning_rate if best else None
-    )
+    rate_bar(figure, panels, cm.ScalarMappable(norm, colours), best.learning_rate if best else None)
     return png(figure)
 
 
@@ -210,26 +216,3 @@ def _steps(panels: list[Axes], last: int) -> None:
         ax.set_xlim(0, last)
         ax.set_xticks([0, 1, *powers], ["0", "1", *(f"{power:,}" for power in powers)])
         ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _rate_bar(
-    figure: Figure, panels: list[Axes], colours: ScalarMappable, best: float | None
-) -> None:
-    bar = figure.colorbar(colours, ax=panels, pad=0.02, aspect=28, fraction=0.05)
-    bar.set_label("learning rate", fontsize=SIZE, color=INK)
-    bar.ax.tick_params(which="both", labelsize=SIZE - 1, color=GREY, labelcolor=INK)
-    bar.outline.set_visible(False)
-    if best is not None:
-        bar.ax.axhline(best, color="white", linewidth=3.5)
-        bar.ax.axhline(best, color=INK, linewidth=1.8)
-        bar.ax.annotate(
-            f"best\n{number(best)}",
-            (0.0, best),
-            xycoords=("axes fraction", "data"),
-            xytext=(-5, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=SIZE - 1.5,
-            color=INK,
-        )

@@ -62,11 +62,11 @@ def minima(report: Report) -> bytes | None:
         ax.plot(
             height,
             count,
-            "*" if minimum.is_global else "o",
+            "*" if minimum.is_global else "s" if minimum.flat else "o",
             color=colours(norm(curvature)) if usable else GREY,
             markersize=15 if minimum.is_global else 8.5,
-            markeredgecolor="white",
-            markeredgewidth=0.7,
+            markeredgecolor=INK if minimum.flat else "white",
+            markeredgewidth=1.1 if minimum.flat else 0.7,
             zorder=4,
             clip_on=False,
         )
@@ -87,7 +87,8 @@ def minima(report: Report) -> bytes | None:
     ax.set_xlabel(f"loss above the best minimum, {unit}", fontsize=SIZE, color=INK)
     ax.set_ylabel("restarts that ended there", fontsize=SIZE, color=INK)
     ax.set_title(
-        f"{len(found)} distinct minima   (★ within the tolerance of the best)",
+        f"{len(found)} distinct minima   (★ within the tolerance of the best"
+        + ("; dark edge: flat)" if any(m.flat for m in found) else ")"),
         loc="left",
         fontsize=SIZE + 1.5,
         color=INK,

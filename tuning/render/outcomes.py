@@ -29,7 +29,8 @@ STACKS: dict[str, str] = {
     "descending to the global minimum": "#8cc6ec",
     "trapped: settled in a local minimum": "#e69f00",
     "trapped: descending to a local minimum": "#f7dca0",
-    "saddle, plateau or undetermined": "#c4c9cf",
+    "on a plateau or at a saddle": "#009e73",
+    "undetermined": "#c4c9cf",
     "oscillating": "#cc79a7",
     "diverged": "#43203a",
 }
@@ -55,8 +56,10 @@ def stack(joint: Mapping[str, int]) -> dict[str, int]:
                 name = "trapped: settled in a local minimum"
             case _, "local-minimum":
                 name = "trapped: descending to a local minimum"
+            case _, "plateau" | "saddle":
+                name = "on a plateau or at a saddle"
             case _:
-                name = "saddle, plateau or undetermined"
+                name = "undetermined"
         counts[name] += found
     return counts
 

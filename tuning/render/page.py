@@ -26,6 +26,9 @@ _CAPTIONS = {
     ),
     "losses.png": "Median loss of the restarts; a curve ends with a cross where half of them "
     "have diverged.",
+    "sharpness.png": "The edge of stability: the largest curvature along the way, in units of the "
+    "limit above which the optimizer leaves a quadratic. Training often drives it up to the dashed "
+    "line and keeps it there.",
     "minima.png": "The distinct minima that were found: how good, how easily found, how sharp.",
 }
 
@@ -89,8 +92,11 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         ],
         "settings": sentences.sorted_settings(report.settings),
         "confirmations": sentences.sorted_settings(report.confirmations),
+        "basins": sentences.basin_sentences(report),
+        "flat": sentences.FLAT,
         "cliffs": sentences.cliff_sentences(report),
         "comparisons": sentences.comparison_sentences(report),
+        "sharpness": sentences.sharpness_sentences(report),
         "unseen": sentences.unseen_sentences(report.unseen),
         "reference": sentences.reference(report),
         "glossary": sentences.GLOSSARY,

@@ -6,9 +6,10 @@ from tuning.render.landscape import landscape
 from tuning.render.losses import losses
 from tuning.render.minima import minima
 from tuning.render.outcomes import outcomes
+from tuning.render.sharpness import sharpness
 from tuning.report import Report
 
-__all__ = ["landscape", "losses", "minima", "outcomes", "pictures"]
+__all__ = ["landscape", "losses", "minima", "outcomes", "pictures", "sharpness"]
 
 
 def pictures(report: Report) -> dict[str, bytes]:
@@ -19,6 +20,7 @@ def pictures(report: Report) -> dict[str, bytes]:
         "landscape.png": landscape(report),
         "outcomes.png": outcomes(report),
         "losses.png": losses(report),
+        "sharpness.png": sharpness(report),
         "minima.png": minima(report),
     }
     return {name: png for name, png in drawn.items() if png is not None}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from trainers import Basin, Dynamics
 from tuning.render.formats import count, decades, interval, number, percent, plain, rate
 from tuning.report import Report, SettingRow
 from tuning.statistics import UnseenMass
 
 __all__ = [
+    "FLAT",
     "GLOSSARY",
+    "basin_sentences",
     "bounds",
     "cliff_sentences",
     "comparison_sentences",
     "headline",
     "reference",
+    "sharpness_sentences",
     "sorted_settings",
     "title",
     "unseen_sentences",
@@ -33,15 +37,29 @@ GLOSSARY: dict[str, str] = {
         "and, for the recommended one, at the safety factor times it"
     ),
     "global minimum": "within the tolerance of J*, the lowest loss that is known",
-    "local minimum": "a strict minimum above that tolerance",
+    "local minimum": "a minimum above that tolerance, whether it curves up in all directions or is "
+    "flat in some",
     "trapped": "in a local minimum: gradient flow from where the restart ended leads there",
-    "saddle, plateau": "at rest, but not in a strict minimum",
+    "saddle": "at rest where some direction curves down",
+    "plateau": "no minimum is there: the loss is flat all around, a small push finds a way down, "
+    "or the loss falls for ever as the weights grow (a minimum at infinity)",
     "undetermined": "the bottom was not reached; such restarts widen the intervals",
     "cliff": "the learning rate at which an optimizer stops being stable",
     "cost": "steps spent by all restarts for each one that reached the target loss",
     "sharpness": "the largest curvature λ; gradient descent cannot stay where the rate is above "
-    "2/λ",
+    "2/λ. Along the way that of P⁻¹H, P what the optimizer divides the gradient by",
+    "edge of stability": "the sharpness has risen to the optimizer's limit and hovers there, while "
+    "the loss still falls (Cohen et al. 2021, 2022)",
 }
+
+
+#: What a flat minimum is, and what is said of it.
+FLAT = (
+    "does not curve in some directions; told apart by its loss alone, its curvatures are medians "
+    "over the restarts"
+)
+
+_AT_THE_EDGE = 0.1  # a sharpness within this part of its limit
 
 
 def title(report: Report) -> str:
@@ -107,6 +125,20 @@ def reference(report: Report) -> list[str]:
     ]
 
 
+def basin_sentences(report: Report) -> dict[str, str]:
+    """By optimizer: in which basins the restarts of all its settings ended."""
+    out = {}
+    for name, rows in sorted_settings(report.settings).items():
+        total = sum(row.restarts for row in rows)
+        found = {
+            basin.value: sum(row.basins.get(basin.value, 0) for row in rows) for basin in Basin
+        }
+        found["diverged"] = sum(row.dynamics[Dynamics.DIVERGED] for row in rows)
+        parts = [f"{count(n)} {label}" for label, n in found.items() if n]
+        out[name] = f"{', '.join(parts)}; of {count(total)} restarts."
+    return out
+
+
 def cliff_sentences(report: Report) -> dict[str, str]:
     """By optimizer: where it stops being stable, with a capital and a full stop."""
     return {
@@ -160,3 +192,29 @@ def sorted_settings(rows: tuple[SettingRow, ...]) -> dict[str, list[SettingRow]]
         name: sorted(group, key=lambda r: (r.learning_rate, r.number))
         for name, group in groups.items()
     }
+
+
+def sharpness_sentences(report: Report) -> dict[str, str]:
+    """By optimizer: at which rates the median sharpness ended at its limit; empty where it was not
+    measured."""
+    out = {}
+    for name, rows in sorted_settings(report.settings).items():
+        measured = [
+            (row.learning_rate, curves)
+            for row in rows
+            if (curves := report.sharpness.get(row.number)) is not None
+        ]
+        if not measured:
+            continue
+        limit = number(measured[0][0] * measured[0][1].limit)
+        edge = [
+            number(rate)
+            for rate, curves in measured
+            if abs(curves.p50[-1] / curves.limit - 1.0) <= _AT_THE_EDGE
+        ]
+        out[name] = (
+            f"The median sharpness ends within {100 * _AT_THE_EDGE:g} % of its limit, {limit} / "
+            f"learning rate, at {len(edge)} of {len(measured)} rates"
+            + (f": {', '.join(edge)}." if edge else ".")
+        )
+    return out

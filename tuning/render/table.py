@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from trainers import Dynamics
 from tuning.render.formats import count, number, plain, rate_cell
 from tuning.render.sentences import (
+    FLAT,
+    basin_sentences,
     bounds,
     cliff_sentences,
     comparison_sentences,
     headline,
     reference,
+    sharpness_sentences,
     sorted_settings,
     title,
     unseen_sentences,
@@ -28,6 +31,7 @@ __all__ = ["print_report", "text"]
 
 _MINIMA = 12
 _WIDE = 96  # columns from which all numbers of a setting fit
+_NARROWEST = 80  # in fewer, columns would be cut off; a terminal that is narrower wraps
 _DYNAMICS = {
     Dynamics.SETTLED: "settled",
     Dynamics.DESCENDING: "descend-\ning",
@@ -44,7 +48,7 @@ def text(report: Report, width: int = 100, *, colour: bool = False) -> str:
     buffer = io.StringIO()
     console = Console(
         file=buffer,
-        width=max(80, width),
+        width=width,
         force_terminal=colour,
         color_system="standard" if colour else None,
         no_color=not colour,
@@ -69,6 +73,7 @@ def print_report(report: Report, console: Console) -> None:
         for line in lines:
             say(f"{mark}{line}", indent=2)
 
+    console.width = max(_NARROWEST, console.width)
     say(title(report), "bold")
     say(headline(report), "bold green" if report.best_stable else "bold yellow")
     for line in bounds(report):
@@ -84,18 +89,27 @@ def print_report(report: Report, console: Console) -> None:
         "undecided)",
         "dim",
     )
+    if places := basin_sentences(report):
+        section("Where they ended", (f"{plain(name)}: {line}" for name, line in places.items()))
     if report.cliffs:
         section(
             "Cliffs", (f"{plain(name)}: {line}" for name, line in cliff_sentences(report).items())
         )
     if report.comparisons:
         section("Against the other optimizers", comparison_sentences(report).values())
+    if edges := sharpness_sentences(report):
+        section("Edge of stability", (f"{plain(name)}: {line}" for name, line in edges.items()))
     if report.minima:
         section("Distinct minima")
         console.print(_minima(report), highlight=False)
-        hidden = len(report.minima) - _MINIMA
-        if hidden > 0:
-            say(f"and {count(hidden)} more", "dim", 2)
+        hidden = report.minima[_MINIMA:]
+        if hidden:
+            flat = sum(minimum.flat for minimum in hidden)
+            say(
+                f"and {count(len(hidden))} more" + (f", {flat} of them flat" * bool(flat)), "dim", 2
+            )
+        if any(minimum.flat for minimum in report.minima):
+            say(f"flat: {FLAT}", "dim", 2)
     if unseen := unseen_sentences(report.unseen):
         section("What may be unseen", unseen)
     section("What the words refer to", reference(report))
@@ -142,8 +156,9 @@ def _settings(report: Report, rows: list[SettingRow], *, wide: bool) -> Table:
 def _minima(report: Report) -> Table:
     table = _table(gap=2)
     table.add_column("", width=1)
-    for name in ("loss", "above J*", "restarts", "smallest λ", "sharpness λ", "2/λ"):
+    for name in ("loss", "above J*", "restarts", "settings", "smallest λ", "sharpness λ", "2/λ"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for minimum in report.minima[:_MINIMA]:
         above = None if minimum.above_best is None else 100.0 * minimum.above_best
         table.add_row(
@@ -151,9 +166,11 @@ def _minima(report: Report) -> Table:
             number(minimum.loss, 4),
             number(above) + (" %" if above is not None else ""),
             count(minimum.count),
+            count(len(minimum.found_by)),
             number(minimum.smallest_curvature),
             number(minimum.largest_curvature),
             number(minimum.gd_limit),
+            "flat" if minimum.flat else "",
         )
     return table
 
