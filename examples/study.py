@@ -1,7 +1,7 @@
 """A study scripted in Python: a problem of your own, the report, and the Optuna study below it.
 
 Run it where you like: `python examples/study.py`. It needs no Ray: `workers="inline"` trains in
-    this process.
+this process.
 """
 
 from __future__ import annotations

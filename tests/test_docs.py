@@ -1,8 +1,11 @@
-"""The README says what is true: its job file is valid, its Python runs, its commands exist."""
+"""The README says what is true: its job file is valid, its Python runs, its commands exist.
+The chapter on outcomes likewise: its program prints what it says, its thresholds are those in use.
+"""
 
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -10,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from trainers import Basin, Dynamics
 from tuning.cli import cli
 from tuning.jobspec import read_spec
+from tuning.tables import OutcomesSpec
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHAPTER = (ROOT / "docs" / "outcomes.md").read_text(encoding="utf-8")
 
 
 def _blocks(language: str) -> list[str]:
@@ -49,3 +55,64 @@ def test_every_file_named_is_there() -> None:
     named = re.findall(r"\]\(([^)#:]+)\)", README)
     assert named
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+# ------------------------------------------------------------------------------ docs/outcomes.md
+
+
+def test_the_chapter_s_program_prints_what_it_says(tmp_path: Path) -> None:
+    """Its blocks are one program; each is followed by what it prints."""
+    told = re.findall(
+        r"^```python\n(.*?)^```\n```text\n(.*?)^```", CHAPTER, re.MULTILINE | re.DOTALL
+    )
+    assert len(told) == CHAPTER.count("```python") == CHAPTER.count("```text")
+    program = "print('-----')\n".join(block for block, _ in told)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("-----\n") == [printed for _, printed in told]
+
+
+def test_every_threshold_is_explained() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (.+) \| (.+) \|$", CHAPTER, re.MULTILINE)
+    fields = OutcomesSpec.model_fields
+    assert [key for key, *_ in rows] == list(fields)
+    assert {key: float(value) for key, value, *_ in rows} == {
+        key: float(field.default) for key, field in fields.items()
+    }
+    text = CHAPTER[: CHAPTER.index("## Every threshold")]
+    for key in fields:
+        assert f"`{key}`" in text, key
+    # Where the text gives a value, it is the one in use.
+    for key, value in re.findall(r"`(\w+)` = (-?[\d.e-]*\d)", text):
+        assert float(value) == float(fields[key].default), key
+
+
+def test_every_label_has_its_section_and_its_picture() -> None:
+    sections = re.findall(r"^### (.+)$", CHAPTER, re.MULTILINE)
+    assert set(map(str, [*Dynamics, *Basin])) <= set(sections)
+    parts = re.split(r"^### .+$", CHAPTER, flags=re.MULTILINE)[1:]
+    for name, part in zip(sections, parts, strict=True):
+        assert len(re.findall(rf"^!\[{name}\]\(pictures/", part, re.MULTILINE)) == 1, name
+
+
+def test_the_chapter_s_pictures_are_those_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    example = runpy.run_path(str(ROOT / "examples" / "outcomes.py"))
+    drawn = {f"outcomes-{draw.__name__.replace('_', '-')}.png" for draw in example["PICTURES"]}
+    shown = set(re.findall(r"\]\(pictures/(.+?)\)", CHAPTER))
+    folder = ROOT / "docs" / "pictures"
+    assert shown == drawn == {path.name for path in folder.glob("outcomes-*.png")}
+    assert max((folder / name).stat().st_size for name in shown) < 80_000
+
+
+def test_every_file_that_the_chapter_names_is_there() -> None:
+    named = re.findall(r"\]\(([^)#:]+)\)", CHAPTER)
+    assert not [name for name in named if not (ROOT / "docs" / name).exists()]
+    for page in (README, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")):
+        assert "(docs/outcomes.md)" in page
