@@ -1,5 +1,5 @@
-"""`python -m benchmarks [engine] [job]`: print, and keep in benchmarks/RESULTS.md what was
-measured last.
+"""`python -m benchmarks [engine] [job] [judging]`: print, and keep in benchmarks/RESULTS.md, what
+was measured last.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from pathlib import Path
 
 from benchmarks.engine import engine
 from benchmarks.job import job
+from benchmarks.judging import judging
 from tuning.facts import host_facts
 
 PARTS = {
     "engine": ("Restart-steps a second on one core: the engine against a plain NumPy loop", engine),
     "job": ("Restarts a second of a whole job: 64 restarts x 500 steps of 2-16-1", job),
+    "judging": ("Judging over training, in time: 64 restarts on one core", judging),
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

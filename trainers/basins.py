@@ -10,7 +10,6 @@ from trainers.flow import REACH, STAGES, Flow
 from trainers.look import REFUSALS, TINY, Look
 from trainers.problem import Evaluate, FloatArray, IntArray
 from trainers.quadratic import PRODUCTS
-from trainers.rest import falls_for_ever
 from trainers.thresholds import Thresholds
 
 __all__ = ["Point", "find_bottoms"]
@@ -106,17 +105,15 @@ def find_bottoms(
                         dense=dense,
                     ).judge(tolerance, quiet=quiet, last=done, known_minimum=known_minimum)
             patience[look & ~near] *= _AGAIN
-            _give_up(evaluate, bottoms, rows, flow, weights, descent, done, spent, thresholds)
+            _give_up(bottoms, rows, flow, descent, done, spent, thresholds)
             rows, flow, patience, top = rows[~done], flow.rows(~done), patience[~done], top[~done]
     return bottoms
 
 
 def _give_up(
-    evaluate: Evaluate,
     bottoms: Bottoms,
     rows: IntArray,
     flow: Flow,
-    weights: FloatArray,
     descent: FloatArray,
     done: NDArray[np.bool_],
     spent: NDArray[np.bool_],
@@ -126,16 +123,10 @@ def _give_up(
     gone = done & np.isnan(bottoms.loss[rows])
     if not gone.any():
         return
-    here, w, loss = rows[gone], flow.w[gone], flow.loss[gone]
-    bottoms.weights[here], bottoms.loss[here] = w, loss
+    here, loss = rows[gone], flow.loss[gone]
+    bottoms.weights[here], bottoms.loss[here] = flow.w[gone], loss
     bottoms.put(rows[gone & spent], Point.UNDETERMINED, "spent")
     bottoms.put(rows[gone & ~spent], Point.UNDETERMINED, "hopeless")
-    end = falls_for_ever(
-        evaluate, w, loss, np.stack([w, w - weights[here], -flow.gradient[gone]], axis=1)
-    )
-    endless = np.isfinite(end)
-    bottoms.put(here[endless], Point.PLATEAU, "endless")
-    bottoms.loss[here[endless]] = end[endless]
     rested, slack = flow.rested[gone], thresholds.settled * descent[gone]
     fell = rested - loss > slack
     bottoms.loss[here[fell]] = rested[fell]

@@ -19,7 +19,7 @@ TINY = 1e-9  # of the descent: gains and gaps that are none
 REFUSALS = 8  # more than steps taken: the gradient jumps here
 # Newton's steps towards a minimum like w^2n shrink by (2n - 2) / (2n - 1) each; towards infinity
 # they do not. Told apart by twenty steps, each longer than 10^4 / lambda_max in time.
-_SHRINKING, _STEADY, _LONG = 0.9, 20, 1e4
+_SHRINKING, _STEADY, _LONG, _EVERY = 0.9, 20, 1e4, 10
 _SETTLING = 6  # differences along every parameter that settling at a kink takes
 _MARGIN = 1.3  # Hessians: one may always be formed, after a flow that was short
 _GROWN = 1.2  # the weights, since the training ended: what creeps in circles stays as large
@@ -91,7 +91,10 @@ class Look:
         if known_minimum is not None:
             there = self.loss - known_minimum <= TINY * self.descent
             self._put(~self.found & there & ~downward, Point.FLAT, "known")
-        self._endless(~self.found & ~short & (quiet | last))
+        again = (
+            self.flow.steady[self.group] % _EVERY == 0
+        )  # what goes on and on is tried now and then
+        self._endless(~self.found & ~short & ((quiet & again) | last))
         if self.dense:
             resting &= ~self.found
             self._flat(resting, last, model.rows(resting))
