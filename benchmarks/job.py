@@ -17,6 +17,7 @@ __all__ = ["job"]
 RESTARTS, STEPS, WORKERS = 64, 500, 2
 _FEW, _MANY = 24, 144
 _PLAIN_FEW, _PLAIN_MANY = 2, 10
+_ROUNDS = 3
 
 
 def job() -> list[str]:
@@ -25,27 +26,33 @@ def job() -> list[str]:
     """
     x, y = data(2, 1, 64, classes=False)
     with tempfile.TemporaryDirectory() as folder:
-        spent = {}
-        for trials in (_PLAIN_FEW, _PLAIN_MANY):
-            begin = time.perf_counter()
-            optuna_loop(Path(folder), x, y, trials=trials, restarts=RESTARTS, steps=STEPS)
-            spent[trials] = time.perf_counter() - begin
+        spent: dict[int, float] = {}
+        walls: dict[int, float] = {}
+        reports: dict[int, tuning.Report] = {}
+        # The machine is shared: of each length the best of some rounds, interleaved.
+        for _ in range(_ROUNDS):
+            for trials in (_PLAIN_FEW, _PLAIN_MANY):
+                begin = time.perf_counter()
+                optuna_loop(Path(folder), x, y, trials=trials, restarts=RESTARTS, steps=STEPS)
+                wall = time.perf_counter() - begin
+                spent[trials] = min(wall, spent.get(trials, wall))
+            for settings in (_FEW, _MANY):
+                begin = time.perf_counter()
+                report = tuning.tune(
+                    problem="benchmarks.problems:Regression",
+                    search={
+                        "optimizers": ["gd"],
+                        "settings": settings,
+                        "learning_rate": {"low": 1e-3, "high": 1.0},
+                    },
+                    training={"restarts": RESTARTS, "steps": STEPS},
+                    workers=WORKERS,
+                    home=Path(folder) / "home",
+                )
+                wall = time.perf_counter() - begin
+                if wall <= walls.get(settings, wall):
+                    walls[settings], reports[settings] = wall, report
         plain = RESTARTS * (_PLAIN_MANY - _PLAIN_FEW) / (spent[_PLAIN_MANY] - spent[_PLAIN_FEW])
-        walls, reports = {}, {}
-        for settings in (_FEW, _MANY):
-            begin = time.perf_counter()
-            reports[settings] = tuning.tune(
-                problem="benchmarks.problems:Regression",
-                search={
-                    "optimizers": ["gd"],
-                    "settings": settings,
-                    "learning_rate": {"low": 1e-3, "high": 1.0},
-                },
-                training={"restarts": RESTARTS, "steps": STEPS},
-                workers=WORKERS,
-                home=Path(folder) / "home",
-            )
-            walls[settings] = time.perf_counter() - begin
         ours = RESTARTS * (_MANY - _FEW) / (walls[_MANY] - walls[_FEW])
         run = reports[_MANY].run
     pure = run.training_seconds / WORKERS
