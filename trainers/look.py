@@ -81,6 +81,9 @@ class Look:
         downward = model.smallest + model.doubt < -limits.saddle * largest
         floor = (limits.at_rest if self.dense else TINY) * self.descent + self.rounding
         self._land(strict, floor)
+        if known_minimum is not None:
+            there = self.loss - known_minimum <= TINY * self.descent
+            self._put(~self.found & there, Point.FLAT, "known")
         # A direction that curves down leads away, however slowly, unless the slope along it is
         # rounding and nothing else.
         steepest = np.abs(np.where(model.values < 0, model.slope, 0.0)).max(axis=1)
@@ -88,12 +91,8 @@ class Look:
         short = model.newton_length <= _SHORT * self.size
         resting = ~self.found & (model.left <= floor) & short & held
         self._put(resting & downward, Point.SADDLE, "saddle")
-        if known_minimum is not None:
-            there = self.loss - known_minimum <= TINY * self.descent
-            self._put(~self.found & there & ~downward, Point.FLAT, "known")
-        again = (
-            self.flow.steady[self.group] % _EVERY == 0
-        )  # what goes on and on is tried now and then
+        # What goes on and on is tried now and then.
+        again = self.flow.steady[self.group] % _EVERY == 0
         self._endless(~self.found & ~short & ((quiet & again) | last))
         if self.dense:
             resting &= ~self.found
