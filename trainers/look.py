@@ -20,6 +20,7 @@ REFUSALS = 8  # more than steps taken: the gradient jumps here
 # Newton's steps towards a minimum like w^2n shrink by (2n - 2) / (2n - 1) each; towards infinity
 # they do not. Told apart by twenty steps, each longer than 10^4 / lambda_max in time.
 _SHRINKING, _STEADY, _LONG, _EVERY = 0.9, 20, 1e4, 10
+_HOVERING = 20.0  # material gaps: as far above a kink a step of 1e-2 may hover
 _SETTLING = 6  # differences along every parameter that settling at a kink takes
 _MARGIN = 1.3  # Hessians: one may always be formed, after a flow that was short
 _GROWN = 1.2  # the weights, since the training ended: what creeps in circles stays as large
@@ -244,7 +245,9 @@ class Look:
         enough = limits.settled * self.descent[mask] + self.rounding[mask]
         settled = settle(self.evaluate, model.w[mask], self.loss[mask], enough, limits)
         jumps, rest = mask.copy(), mask.copy()
-        jumps[mask], rest[mask] = settled.kinked, settled.rest
+        # Damped steps follow no flow: what they find further down may be another basin.
+        near = self.loss[mask] - settled.loss <= _HOVERING * limits.material * self.descent[mask]
+        jumps[mask], rest[mask] = settled.kinked, settled.rest & near
         self.flow.refused[self.group[mask & ~jumps]] = 0  # smooth: it is only hard to follow
         model.w[jumps], self.loss[jumps] = settled.w[settled.kinked], settled.loss[settled.kinked]
         model.ends[jumps] = settled.model.ends[settled.kinked]
