@@ -36,6 +36,8 @@ def start_ray(workers: int | None, folder: str) -> bool:
     # warns. A cluster that ends with this process and listens on loopback alone needs none.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A task that a Ctrl-C killed has nobody left to look at its error, and needs nobody.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     path = os.pathsep.join(p for p in (os.getcwd(), *sys.path) if p)
     ray.init(
