@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -534,11 +536,9 @@ def test_duplicate_and_unnamed_columns(csv: Callable[[str], str], tmp_path: Path
     # What pandas writes by default: with the index as a column without a name.
     text = pd.DataFrame({"a": [1, 2], "y": [0, 1]}).to_csv()
     refuses("column 1 has no name; name it, or drop it if it is an index", csv(text), target="y")
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     columns = [pyarrow.array([1, 2])] * 3
     path = tmp_path / "twice.parquet"
-    parquet.write_table(pyarrow.table(columns, names=["a", "a", "y"]), path)
+    pyarrow.parquet.write_table(pyarrow.table(columns, names=["a", "a", "y"]), path)
     refuses("two columns are named 'a'; rename or drop one", str(path), target="y")
 
 
