@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = [
     "FAINT",
     "GREY",
     "INK",
     "SIZE",
+    "curve_legend",
     "figure",
     "fraction_ticks",
     "frame",
@@ -130,6 +132,28 @@ def spread(values: list[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = max((high / low) ** 0.04, 1.15)
     return low / room, high * room
+
+
+def curve_legend(drawn: Figure, *more: Line2D) -> None:
+    """Below the panels: what a curve, its band, its cross and `more` stand for."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    cross = {"marker": "x", "markersize": 7, "markeredgewidth": 2, "linestyle": "none"}
+    handles = [
+        Line2D([], [], color=GREY, linewidth=1.6, label="median of the restarts"),
+        *more,
+        Patch(color=GREY, alpha=0.25, linewidth=0, label="10 to 90 % of them"),
+        Line2D([], [], color=GREY, label="half have diverged", **cross),  # type: ignore[arg-type]
+    ]
+    drawn.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=SIZE - 0.5,
+        labelcolor=INK,
+    )
 
 
 def rate_bar(

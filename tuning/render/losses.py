@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.render.canvas import (
-    GREY,
     INK,
     SIZE,
+    curve_legend,
     grid,
     label_edges,
     png,
@@ -42,8 +42,6 @@ def losses(report: Report) -> bytes | None:
     """
     from matplotlib import cm
     from matplotlib.colors import LogNorm
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     groups = {
         name: drawn
@@ -78,27 +76,7 @@ def losses(report: Report) -> bytes | None:
         axis.mark(ax)
     _steps(panels, max(int(c.steps[-1]) for c in curves))
     label_edges(panels, _COLUMNS, "training step", axis.label)
-    figure.legend(
-        handles=[
-            Line2D([], [], color=GREY, linewidth=1.6, label="median of the restarts"),
-            Patch(color=GREY, alpha=0.25, linewidth=0, label="10 to 90 % of them"),
-            Line2D(
-                [],
-                [],
-                color=GREY,
-                marker="x",
-                markersize=7,
-                markeredgewidth=2,
-                linestyle="none",
-                label="half have diverged",
-            ),
-        ],
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=SIZE - 0.5,
-        labelcolor=INK,
-    )
+    curve_legend(figure)
     rate_bar(figure, panels, cm.ScalarMappable(norm, colours), best.learning_rate if best else None)
     return png(figure)
 

@@ -11,6 +11,7 @@ from tuning.render.canvas import (
     GREY,
     INK,
     SIZE,
+    curve_legend,
     grid,
     label_edges,
     png,
@@ -41,7 +42,6 @@ def sharpness(report: Report) -> bytes | None:
     from matplotlib import cm
     from matplotlib.colors import LogNorm
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     groups = {
         name: drawn
@@ -70,27 +70,8 @@ def sharpness(report: Report) -> bytes | None:
     panels[0].set_xlim(0, last)
     _ticks(panels, low, high)
     label_edges(panels, columns, "training step", "sharpness / its limit")
-    figure.legend(
-        handles=[
-            Line2D([], [], color=GREY, linewidth=1.6, label="median of the restarts"),
-            Line2D([], [], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="the limit"),
-            Patch(color=GREY, alpha=0.25, linewidth=0, label="10 to 90 % of them"),
-            Line2D(
-                [],
-                [],
-                color=GREY,
-                marker="x",
-                markersize=7,
-                markeredgewidth=2,
-                linestyle="none",
-                label="half have diverged",
-            ),
-        ],
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize=SIZE - 0.5,
-        labelcolor=INK,
+    curve_legend(
+        figure, Line2D([], [], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="the limit")
     )
     rate_bar(figure, panels, cm.ScalarMappable(norm, colours), best.learning_rate if best else None)
     return png(figure)
