@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
+from tests.postgres import Postgres
 from tests.tuning.command import without_pictures
 
 # Before Matplotlib is imported, by whichever test draws first.
@@ -52,3 +53,13 @@ def ray() -> Iterator[None]:
         assert not start_ray(2, folder)  # it is there
         yield
         ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole session. Make a database of your own in it."""
+    # Not pytest's folder: only its owner can enter that.
+    with tempfile.TemporaryDirectory(prefix="sf-") as folder:
+        os.chmod(folder, 0o755)
+        with Postgres(Path(folder) / "data") as server:
+            yield server

@@ -22,6 +22,8 @@ __all__ = ["Holder", "Lease", "LeaseHeld", "holder"]
 # moment must not fail for it.
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.02
+# On a busy machine a holder may be stopped between taking the lock and writing who it is.
+READINGS = 25
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Holder:
 class LeaseHeld(InvalidInput):
     """Another process holds the lease; `holder` says who, None when its entry is unreadable."""
 
-    def __init__(self, path: Path, held_by: Holder | None) -> None:
+    def __init__(self, lease: Path | str, held_by: Holder | None) -> None:
         super().__init__(
-            f"the lease {path} is held by {held_by or 'an unknown process'}: "
+            f"the lease {lease} is held by {held_by or 'an unknown process'}: "
             "wait until it ends, or stop it"
         )
         self.holder = held_by
@@ -120,7 +122,7 @@ def _lock(file: IO[str], kind: int, attempts: int = ATTEMPTS) -> bool:
 
 def _read(file: IO[str]) -> Holder | None:
     """The entry in `file`, waiting a little for a holder that is just writing it."""
-    for _ in range(ATTEMPTS):
+    for _ in range(READINGS):
         file.seek(0)
         try:
             entry = json.load(file)

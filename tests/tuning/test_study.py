@@ -1,80 +1,45 @@
-"""The durable study: nothing lost, nothing twice, readable by plain Optuna, whatever is killed."""
+"""The durable study, wherever it is kept: nothing lost, nothing twice, readable by plain Optuna."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
-import resource
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
+from tests.postgres import Postgres
+from tests.tuning.studies import ATTRIBUTES, Database, Journal, Place, record, said_by_optuna
 from trainers.errors import InvalidInput
-from tuning.study import JsonValue, StudyStore, TrialRecord
-
-ROOT = Path(__file__).resolve().parents[2]
-ATTRIBUTES: dict[str, JsonValue] = {"job": {"name": "xor", "seed": 3}, "settings": 24}
+from tuning.study import JsonValue, StudyStore, TrialRecord, count
 
 
-def record(number: int, size: int = 0) -> TrialRecord:
-    """A trial as the coordinator writes it; `size` more characters of attributes."""
-    return TrialRecord(
-        number=number,
-        params={
-            "learning_rate": 1e-3 * (number % 7 + 1),
-            "optimizer": ("gd", "adam")[number % 2],
-        },
-        low=1e-4,
-        high=10.0,
-        choices=("gd", "adam"),
-        value=(number - 5.5) ** 2,
-        constraints=(float(5 - number), -1.0),
-        attributes={
-            "outcomes": {"settled": 60, "diverged": 4},
-            "curve": [0.1 * number, None, "é\n"],
-            "padding": "x" * size,
-        },
-    )
-
-
-def plainly(path: Path, name: str = "job") -> optuna.Study:
-    """The study as a program that knows only Optuna opens it."""
-    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
+@pytest.fixture(params=["journal", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "journal":
+        yield Journal(tmp_path / "studies" / "job.log")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with ExitStack() as stack:
+        yield Database(server, stack)
+    server.empty()
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "studies" / "job.log"
+def store(place: Place) -> StudyStore:
+    return place.create("job", ATTRIBUTES)
 
 
-@pytest.fixture
-def url(path: Path) -> str:
-    return f"journal:///{path}"
-
-
-@pytest.fixture
-def store(url: str) -> StudyStore:
-    return StudyStore.create(url, "job", ATTRIBUTES)
-
-
-def test_what_is_appended_comes_back(store: StudyStore, url: str) -> None:
+def test_what_is_appended_comes_back(store: StudyStore, place: Place) -> None:
     records = [record(n) for n in range(12)]
     for each in records:
         store.append(each)
     assert store.records() == records
-    reopened = StudyStore.open(url, "job")
+    reopened = place.open()
     assert reopened.records() == records
     assert reopened.attributes == store.attributes == ATTRIBUTES
 
@@ -85,19 +50,10 @@ def test_more_than_ten_constraints_keep_their_order(store: StudyStore) -> None:
     assert store.records() == [many]
 
 
-def test_one_append_is_one_line(store: StudyStore, path: Path) -> None:
-    before = path.read_bytes()
-    store.append(record(0))
-    after = path.read_bytes()
-    assert after.startswith(before)
-    assert after[len(before) :].count(b"\n") == 1
-    assert after.endswith(b"\n")
-
-
-def test_it_is_a_real_study_for_plain_optuna(store: StudyStore, path: Path) -> None:
+def test_it_is_a_real_study_for_plain_optuna(store: StudyStore, place: Place) -> None:
     for n in range(12):
         store.append(record(n))
-    for study in (store.optuna_study, plainly(path)):
+    for study in (store.optuna_study, place.plainly()):
         # Trials 0 to 4 violate their constraint; 5 and 6 have the same smallest value.
         assert study.best_trial.number in (5, 6)
         assert study.best_trial.constraints["0"] <= 0
@@ -122,9 +78,9 @@ def test_only_the_next_number_is_appended(store: StudyStore, number: int) -> Non
 
 
 def test_a_store_opened_before_another_one_wrote_does_not_write_it_twice(
-    store: StudyStore, url: str
+    store: StudyStore, place: Place
 ) -> None:
-    StudyStore.open(url, "job").append(record(0))
+    place.open().append(record(0))
     with pytest.raises(ValueError, match="trial 0 cannot follow 1 trials"):
         store.append(record(0))
 
@@ -143,90 +99,101 @@ def test_a_store_opened_before_another_one_wrote_does_not_write_it_twice(
     ],
 )
 def test_a_wrong_record_is_refused_and_nothing_is_written(
-    store: StudyStore, path: Path, wrong: TrialRecord, message: str
+    store: StudyStore, place: Place, wrong: TrialRecord, message: str
 ) -> None:
-    before = path.read_bytes()
+    before = place.content()
     with pytest.raises(ValueError, match=message):
         store.append(wrong)
-    assert path.read_bytes() == before
+    assert place.content() == before
 
 
-def test_attributes_of_a_study_must_be_json(url: str, path: Path) -> None:
+def test_attributes_of_a_study_must_be_json(place: Place) -> None:
+    before = place.content()
     with pytest.raises(ValueError, match="not JSON compliant"):
-        StudyStore.create(url, "job", {"rate": math.nan})
-    assert not path.exists()
+        place.create("job", {"rate": math.nan})
+    assert place.content() == before
 
 
-def test_create_refuses_a_study_that_exists(store: StudyStore, url: str) -> None:
+def test_create_refuses_a_study_that_exists(store: StudyStore, place: Place) -> None:
     store.append(record(0))
     with pytest.raises(InvalidInput, match=r"study 'job' exists already in .*: resume it, or"):
-        StudyStore.create(url, "job", {})
-    assert StudyStore.open(url, "job").attributes == ATTRIBUTES
+        place.create("job", {})
+    assert place.open().attributes == ATTRIBUTES
 
 
 @pytest.mark.usefixtures("store")
-def test_open_refuses_what_is_not_there(url: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"no study 'other' in .*job\.log: it holds 'job'"):
-        StudyStore.open(url, "other")
-    with pytest.raises(InvalidInput, match="there is no study file"):
-        StudyStore.open(f"journal:///{tmp_path}/none.log", "job")
-    # Looking makes no file.
-    assert not (tmp_path / "none.log").exists()
+def test_open_refuses_what_is_not_there(place: Place) -> None:
+    with pytest.raises(InvalidInput, match=r"no study 'other' in .*: it holds 'job'"):
+        StudyStore.open(place.url, "other")
 
 
-def test_two_studies_in_one_file_count_for_themselves(store: StudyStore, url: str) -> None:
-    other = StudyStore.create(url, "other", {})
+@pytest.mark.usefixtures("store")
+def test_a_study_without_the_mark_is_not_one_and_can_be_created_again(place: Place) -> None:
+    optuna.create_study(study_name="cut short", storage=place.plainly()._storage)
+    with pytest.raises(InvalidInput, match="there is no study 'cut short'"):
+        StudyStore.open(place.url, "cut short")
+    place.create("cut short", ATTRIBUTES).append(record(0))
+    assert place.open("cut short").records() == [record(0)]
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "quoted" name', "é/日本 \\ %s {0} ;--", " "])
+def test_names_may_be_odd(place: Place, name: str) -> None:
+    place.create(name, {name: name}).append(record(0))
+    store = StudyStore.open(place.url, name)
+    assert (store.attributes, store.records()) == ({name: name}, [record(0)])
+    assert count(place.url, name) == 1
+    StudyStore.delete(place.url, name, place.lease(name))
+    with pytest.raises(InvalidInput, match="there is no study"):
+        StudyStore.open(place.url, name)
+
+
+def test_odd_and_large_attributes_come_back(store: StudyStore, place: Place) -> None:
+    odd: dict[str, JsonValue] = {
+        "nul": "a\0b",
+        "half a pair": "\ud800",
+        "日本": ["é", -0.0, 1e-308, 2**70],
+        "": {"x": []},
+    }
+    records = [
+        replace(record(0), attributes=odd),
+        replace(record(1), attributes={"large": [0.1 + n for n in range(60_000)]}),
+    ]
+    for each in records:
+        store.append(each)
+    assert place.open().records() == records
+
+
+def test_deleted_is_deleted_and_the_others_stay(store: StudyStore, place: Place) -> None:
+    other = place.create("other", {})
+    other.append(record(0))
+    for n in range(3):
+        store.append(record(n))
+    StudyStore.delete(place.url, "job", place.lease("job"))
+    with pytest.raises(InvalidInput, match=r"no study 'job' in .*: it holds 'other'"):
+        StudyStore.open(place.url, "job")
+    with pytest.raises(InvalidInput, match=r"no study 'job' in .*: it holds 'other'"):
+        StudyStore.delete(place.url, "job", place.lease("job"))
+    assert place.open("other").records() == [record(0)]
+    again = place.create("job", {})
+    again.append(record(0))
+    assert again.records() == [record(0)]
+
+
+def test_counts_are_those_of_the_store(store: StudyStore, place: Place) -> None:
+    assert count(place.url, "job") == 0
+    for n in range(3):
+        store.append(record(n))
+        assert count(place.url, "job") == len(store.records()) == n + 1
+    with pytest.raises(InvalidInput, match="there is no study 'other'"):
+        count(place.url, "other")
+
+
+def test_two_studies_in_one_place_count_for_themselves(store: StudyStore, place: Place) -> None:
+    other = place.create("other", {})
     for n in range(3):
         store.append(record(n))
         other.append(record(n))
-    assert [r.number for r in StudyStore.open(url, "other").records()] == [0, 1, 2]
-
-
-@pytest.mark.usefixtures("store")
-@pytest.mark.parametrize("lines", [1, 2, 3])
-def test_a_creation_cut_short_is_not_a_study_and_can_be_done_again(
-    url: str, path: Path, lines: int
-) -> None:
-    written = path.read_bytes().splitlines(keepends=True)
-    assert len(written) == 4  # the study, two attributes, and the mark that it is complete
-    path.write_bytes(b"".join(written[:lines]) + written[lines][:-9])
-    with pytest.raises(InvalidInput, match="it holds no study"):
-        StudyStore.open(url, "job")
-    again = StudyStore.create(url, "job", ATTRIBUTES)
-    again.append(record(0))
-    assert StudyStore.open(url, "job").attributes == ATTRIBUTES
-    assert len(plainly(path).trials) == 1
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["sqlite:///x.db", "postgresql+psycopg://h/d", "journal://x.log", "journal:///", "x.log", ""],
-)
-def test_other_addresses_are_refused_with_what_is_valid(url: str) -> None:
-    with pytest.raises(InvalidInput) as created:
-        StudyStore.create(url, "job", {})
-    with pytest.raises(InvalidInput) as opened:
-        StudyStore.open(url, "job")
-    assert (
-        str(created.value)
-        == str(opened.value)
-        == f"storage.url = {url!r} is not valid: use journal:///relative/study.log or "
-        "journal:////absolute/study.log"
-    )
-
-
-def test_three_slashes_are_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    StudyStore.create("journal:///data/job.log", "job", {})
-    assert (tmp_path / "data" / "job.log").stat().st_size > 0
-
-
-@pytest.mark.parametrize("text", ["a = 1\nb = 2\n", "1\n2\n", "{}\n{}\n", "\udc80\n\n"])
-def test_a_file_that_is_no_journal_is_named(path: Path, url: str, text: str) -> None:
-    path.parent.mkdir()
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(InvalidInput, match=r"job\.log is not a study journal"):
-        StudyStore.open(url, "job")
+    assert [r.number for r in place.open("other").records()] == [0, 1, 2]
 
 
 def test_a_trial_of_another_program_is_named(store: StudyStore) -> None:
@@ -235,197 +202,14 @@ def test_a_trial_of_another_program_is_named(store: StudyStore) -> None:
         store.records()
 
 
-# ----------------------------------------------------------------- killed in the middle of a write
-
-
-def test_optuna_alone_loses_what_follows_a_torn_line(store: StudyStore, path: Path) -> None:
-    """Why `Writing` exists; when this fails, Optuna has learnt it and `Writing` may go."""
-    store.append(record(0))
-    whole = path.read_bytes()
-    store.append(record(1))
-    path.write_bytes(path.read_bytes()[: len(whole) + 40])
-    plain = plainly(path)
-    for value in (1.0, 2.0):
-        with pytest.raises((AttributeError, ValueError)):
-            plain.add_trial(optuna.trial.create_trial(value=value))
-    with pytest.raises(ValueError, match=r"Extra data|Expecting|delimiter"):
-        plainly(path)
-
-
-def test_a_line_torn_anywhere_is_passed_over_and_then_removed(
-    store: StudyStore, path: Path, url: str
-) -> None:
-    for n in range(3):
-        store.append(record(n))
-    before = len(path.read_bytes())
-    store.append(record(3, size=5000))
-    whole = path.read_bytes()
-    for cut in [
-        *range(before + 1, before + 60),
-        *range(before + 60, len(whole), 501),
-        len(whole) - 1,
-    ]:
-        path.write_bytes(whole[:cut])
-        torn = StudyStore.open(url, "job")
-        assert [r.number for r in torn.records()] == [0, 1, 2]
-        assert [t.number for t in plainly(path).trials] == [0, 1, 2]
-        # Reading repairs nothing: a writer may be in the middle of that line.
-        assert path.stat().st_size == cut
-        torn.append(record(3))
-        torn.append(record(4))
-        assert StudyStore.open(url, "job").records() == [record(n) for n in range(5)]
-        assert [t.number for t in plainly(path).trials] == list(range(5))
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond `size` bytes; a write is cut there, then fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_is_an_os_error_and_loses_nothing(
-    store: StudyStore, path: Path, url: str
-) -> None:
-    store.append(record(0, size=100_000))
-    before = path.stat().st_size
-    with disk_of(before + 1000), pytest.raises(OSError, match="cannot append trial 1") as error:
-        store.append(record(1, size=2000))
-    assert error.value.filename == str(path)
-    assert path.stat().st_size == before + 1000  # the write was cut, as on a full disk
-    assert StudyStore.open(url, "job").records() == store.records() == [record(0, size=100_000)]
-    # The same store goes on when there is room again.
-    store.append(record(1))
-    store.append(record(2))
-    assert [r.number for r in StudyStore.open(url, "job").records()] == [0, 1, 2]
-    assert len(plainly(path).trials) == 3
-
-
-def test_a_file_that_went_away_is_an_os_error_and_not_a_new_study(
-    store: StudyStore, path: Path
-) -> None:
-    path.rename(path.with_suffix(".old"))
-    with pytest.raises(FileNotFoundError, match=r"job\.log"):
-        store.append(record(0))
-    assert not path.exists()
-
-
-def test_a_place_that_cannot_be_written_is_an_os_error(path: Path, url: str) -> None:
-    path.mkdir(parents=True)
-    with pytest.raises(OSError, match=r"job\.log"):
-        StudyStore.create(url, "job", {})
-
-
-def test_locks_that_killed_optuna_writers_left_behind_do_not_stop_us(
-    store: StudyStore, path: Path
-) -> None:
-    JournalFileSymlinkLock(str(path)).acquire()
-    start = time.monotonic()
-    store.append(record(0))
-    # Optuna's own lock waits for its grace period of 30 seconds.
-    assert time.monotonic() - start < 5
-
-
-def test_a_reader_beside_a_writer_sees_only_whole_prefixes(store: StudyStore, url: str) -> None:
-    wanted = [record(n, size=30_000) for n in range(60)]
-    done = threading.Event()
-    seen: list[int] = []
-    wrong: list[int] = []
-
-    def read() -> None:
-        while not done.is_set():
-            fresh = StudyStore.open(url, "job").records()
-            seen.append(len(fresh))
-            wrong.extend(r.number for r in fresh if r != wanted[r.number])
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        for each in wanted:
-            store.append(each)
-    finally:
-        done.set()
-        reader.join()
-    assert wrong == []
-    assert seen == sorted(seen)
-    assert len(set(seen)) > 2
-
-
-KILLED = """
-import json, os, random, signal, sys, time
-from pathlib import Path
-import optuna
-from tests_of_study import plainly, record
-from tuning.study import StudyStore
-
-path = Path(sys.argv[1])
-url = f"journal:///{path}"
-StudyStore.create(url, "job", {})
-rng = random.Random(0)
-rounds = []
-for attempt in range(20):
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        store = StudyStore.open(url, "job")
-        number = len(store.records())
-        while True:
-            store.append(record(number, size=20_000))
-            os.write(write, b"%d\\n" % number)
-            number += 1
-    os.close(write)
-    with os.fdopen(read) as returned:
-        # Every other one may die before its first append, while it opens or repairs.
-        numbers = [returned.readline()] if attempt % 2 else []
-        time.sleep(rng.uniform(0, 0.03))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        numbers += returned.readlines()
-    torn = not path.read_bytes().endswith(b"\\n")
-    present = [trial.number for trial in plainly(path).trials]
-    rounds.append([[int(n) for n in numbers], present, torn])
-print(json.dumps(rounds))
-"""
-
-
-def test_twenty_kills_lose_nothing_and_repeat_nothing(path: Path, url: str, tmp_path: Path) -> None:
-    (tmp_path / "tests_of_study.py").symlink_to(__file__)
-    path.parent.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    rounds = json.loads(done.stdout)
-    assert len(rounds) == 20
-    before = 0
-    for returned, present, _ in rounds:
-        assert present == list(range(len(present)))
-        assert returned == list(range(before, before + len(returned)))
-        # All that append returned for, and at most the one it was about to return for.
-        assert len(present) - before - len(returned) in (0, 1)
-        before = len(present)
-    assert before > 20
-    store = StudyStore.open(url, "job")
-    store.append(record(before))
-    records = store.records()
-    assert records == [record(n, size=20_000) for n in range(before)] + [record(before)]
-    assert [trial.number for trial in plainly(path).trials] == list(range(before + 1))
-
-
 def test_optuna_stays_silent_and_keeps_the_users_level(
-    url: str, capfd: pytest.CaptureFixture[str]
+    place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = optuna.logging.get_verbosity()
-    store = StudyStore.create(url, "job", ATTRIBUTES)
-    store.append(record(0))
-    StudyStore.open(url, "job").records()
+    with said_by_optuna() as said:
+        store = place.create("job", ATTRIBUTES)
+        store.append(record(0))
+        place.open().records()
+    assert said == []
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == before == logging.INFO
