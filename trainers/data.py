@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from trainers.addresses import masked
 from trainers.errors import InvalidInput
 from trainers.problem import FloatArray, IntArray
 from trainers.sources import BUILT_IN, Task, read_source
@@ -27,7 +28,7 @@ class Dataset:
     """N training rows and V validation rows (V may be 0) of D features, with K targets.
 
     Attributes:
-        name: the built-in name, or the path.
+        name: the built-in name, the path, or the URI without its credentials.
         task: classification or regression.
         task_was_guessed: whether nobody said which.
         guess_reason: one sentence, why this task.
@@ -70,8 +71,8 @@ def load(
     values always pass). Any other target means regression.
 
     Args:
-        data: breast-cancer, digits, wine or diabetes (from scikit-learn), or the path of a .csv,
-            .parquet or .npz file.
+        data: breast-cancer, digits, wine or diabetes (from scikit-learn), or the path or URI of a
+            .csv, .parquet or .npz file.
         target: the column to predict; required for .csv and .parquet. For .npz the array of
             targets, by default `y`, beside the inputs `X`.
         task: classification, regression, or None to guess.
@@ -111,9 +112,8 @@ def load(
         targets = _standardise(targets, train)
     inputs = _standardise(table.inputs, train)
     arrays = (inputs[train], targets[train], inputs[held_out], targets[held_out])
-    return Dataset(
-        data, chosen, guessed, reason, classes, table.feature_names, *arrays, _fingerprint(arrays)
-    )
+    name, features, sha256 = masked(data), table.feature_names, _fingerprint(arrays)
+    return Dataset(name, chosen, guessed, reason, classes, features, *arrays, sha256)
 
 
 def _check_split(validation: Any, split_seed: Any) -> tuple[float, int]:

@@ -9,13 +9,27 @@ from __future__ import annotations
 
 __all__ = ["InvalidInput", "ProblemFailed", "SurefootError"]
 
+_LONGEST = 400  # characters
+
 
 class SurefootError(Exception):
     """Base class of every error raised on purpose by `trainers` and `tuning`."""
 
 
 class InvalidInput(SurefootError):
-    """Bad input. The message is one line: what is wrong, where, what is valid, what to do."""
+    """Bad input. The message is one line: what is wrong, where, what is valid, what to do.
+
+    It repeats what it was given, which may be of any length and hold any character: the line shows
+    what cannot be printed as escapes, and is cut in the middle, between what is wrong and what is
+    valid.
+    """
+
+    def __init__(self, message: str) -> None:
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST // 2]} ... {message[5 - _LONGEST // 2 :]}"
+        super().__init__(message)
 
 
 class ProblemFailed(SurefootError):

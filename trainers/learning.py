@@ -55,8 +55,8 @@ class MLP(Network):
     regression.
 
     Args:
-        data: breast-cancer, digits, wine or diabetes as scikit-learn ships them, or the path of a
-            .csv, .parquet or .npz file.
+        data: breast-cancer, digits, wine or diabetes as scikit-learn ships them, or the path or
+            URI of a .csv, .parquet or .npz file.
         target: the column to predict, for tables.
         task: classification or regression; guessed from the target when absent.
         validation: share of the examples held out from training.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,8 +53,8 @@ def get_problem(name: str, **parameters: Any) -> Problem:
         name: one of `PROBLEMS`, or "package.module:Class" for a `Problem` of your own.
 
     Raises:
-        InvalidInput: an unknown name or parameter, one that is missing, or a value that is not
-            valid.
+        InvalidInput: an unknown name or parameter, one that is missing, a value that is not valid,
+            or a module of your own that cannot be imported (what it raised is the cause).
     """
     kind = _import(name) if ":" in name else PROBLEMS.get(name)
     if kind is None:
@@ -81,12 +82,19 @@ def _import(name: str) -> type[Problem]:
         raise InvalidInput(f'problem {name!r} is not valid; write "package.module:Class"')
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the user's module was found; what it imports was not
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise InvalidInput(
+                f"problem {name!r}: no module {missing!r}; "
+                "run where it can be imported, or install it"
+            ) from error
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        # A syntax error says where it is; its last frame is the importer's.
+        place = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
         raise InvalidInput(
-            f"problem {name!r}: no module {error.name!r}; "
-            "run where it can be imported, or install it"
+            f"problem {name!r}: importing {module_name} raised "
+            f"{type(error).__name__}: {error}{place}; mend it"
         ) from error
     kind = getattr(module, attribute, None)
     if kind is None:

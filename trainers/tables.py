@@ -1,4 +1,4 @@
-"""Tables on disk: a CSV, Parquet or NPZ file in, checked numbers and a target out.
+"""Tables: a CSV, Parquet or NPZ file in, checked numbers and a target out.
 
 Everything wrong with a file becomes one `InvalidInput` that names the file, the column and the row.
 Rows are counted from 1; the header of a CSV file is not one.
@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from numbers import Real
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,21 +57,21 @@ class Table:
     numeric: int = 0
 
 
-def read_table(path: Path, target: str | None) -> Table:
-    """Read the table in the file `path` and set its column `target` apart.
+def read_table(file: BinaryIO, where: str, kind: str, target: str | None) -> Table:
+    """Read the table in `file`, which messages call `where`, and set its column `target` apart.
 
-    `target` is required, except for .npz: there it names the array of targets, by default `y`; the
-    inputs are the array `X`, or the only other one where `target` is given.
+    Args:
+        kind: one of `EXTENSIONS`.
+        target: required, except for .npz: there it names the array of targets, by default `y`; the
+            inputs are the array `X`, or the only other one where `target` is given.
 
     Raises:
         InvalidInput: the file cannot be read, or what it holds cannot be trained on.
     """
-    where = repr(str(path))
-    kind = path.suffix.lower()
     if kind == ".npz":
-        frame, target = _read_npz(path, where, target)
+        frame, target = _read_npz(file, where, target)
     else:
-        frame = _read_csv(path, where) if kind == ".csv" else _read_parquet(path, where)
+        frame = _read_csv(file, where) if kind == ".csv" else _read_parquet(file, where)
         _check_names(where, [str(name) for name in frame.columns])
         frame.columns = [str(name) for name in frame.columns]
     if target is None or target not in frame.columns:
@@ -94,7 +93,7 @@ def read_table(path: Path, target: str | None) -> Table:
     return _with_target(where, inputs, tuple(features.columns), frame[target], target)
 
 
-def _read_csv(path: Path, where: str) -> pd.DataFrame:
+def _read_csv(file: BinaryIO, where: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
@@ -104,17 +103,18 @@ def _read_csv(path: Path, where: str) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # The header first: pandas renames duplicates and columns without a name.
             header = pd.read_csv(
-                path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+                file, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig"
             )
             _check_names(where, header.iloc[0].tolist())
-            return pd.read_csv(path, low_memory=False, index_col=False, encoding="utf-8-sig")
+            file.seek(0)
+            return pd.read_csv(file, low_memory=False, index_col=False, encoding="utf-8-sig")
     except pd.errors.EmptyDataError as error:
         raise InvalidInput(f"{where}: the file is empty; give a header and rows") from error
     except (OSError, ValueError, OverflowError, pd.errors.ParserWarning) as error:
         raise _unreadable(where, "a CSV table in UTF-8", error) from error
 
 
-def _read_parquet(path: Path, where: str) -> pd.DataFrame:
+def _read_parquet(file: BinaryIO, where: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
@@ -123,33 +123,32 @@ def _read_parquet(path: Path, where: str) -> pd.DataFrame:
     except ImportError as error:
         raise InvalidInput(f"{where}: reading Parquet needs the package pyarrow") from error
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Before pandas, which fails on duplicates without naming them.
             _check_names(where, pyarrow.parquet.read_schema(file).names)
             file.seek(0)
-            # From an open file: from a path, folders named like `year=2020` become columns.
+            # An open file: from a path, folders named like `year=2020` would become columns.
             return pd.read_parquet(file, engine="pyarrow")
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise _unreadable(where, "a Parquet table", error) from error
 
 
-def _read_npz(path: Path, where: str, target: str | None) -> tuple[pd.DataFrame, str]:
+def _read_npz(file: BinaryIO, where: str, target: str | None) -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise InvalidInput(f"{where}: this is one array; save arrays X and y by np.savez")
-            names = list(loaded.files)
-            key = "y" if target is None else target
-            others = [name for name in names if name != key]
-            inputs = "X" if target is None else others[0] if len(others) == 1 else None
-            if key not in names or inputs not in names:
-                rule = "X and y" if target is None else f"{target!r} and one other, the inputs"
-                raise InvalidInput(f"{where}: needs the arrays {rule}; it holds: {_some(names)}")
-            x, y = (_native(loaded[name]) for name in (inputs, key))
+        loaded = np.load(file, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InvalidInput(f"{where}: this is one array; save arrays X and y by np.savez")
+        names = list(loaded.files)
+        key = "y" if target is None else target
+        others = [name for name in names if name != key]
+        inputs = "X" if target is None else others[0] if len(others) == 1 else None
+        if key not in names or inputs not in names:
+            rule = "X and y" if target is None else f"{target!r} and one other, the inputs"
+            raise InvalidInput(f"{where}: needs the arrays {rule}; it holds: {_some(names)}")
+        x, y = (_native(loaded[name]) for name in (inputs, key))
     except (
         OSError,
         ValueError,

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from trainers.addresses import masked
 from trainers.suggest import nearest
 
 __all__ = ["one_line"]
@@ -36,5 +37,5 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = masked(repr(value))
     return text if len(text) <= _LONGEST_VALUE else f"a {type(value).__name__}"

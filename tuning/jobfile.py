@@ -18,9 +18,12 @@ def read_table(path: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: there is no such file, or it is not TOML.
     """
-    where = str(path) if str(path).isprintable() else repr(str(path))
+    where = str(path) or "''"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("\ufeff"):
+            raise InvalidInput(f"{where} begins with a byte order mark; save it as UTF-8 without")
+        data = tomllib.loads(text)
     except FileNotFoundError as error:
         near = (
             nearest(path.name, sorted(p.name for p in path.parent.glob("*.toml")))

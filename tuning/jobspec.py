@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +10,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from trainers import InvalidInput, Problem, get_problem
+from trainers.addresses import is_address, masked
 from trainers.randomness import starts
 from tuning.complaints import one_line
 from tuning.jobfile import read_table
 from tuning.tables import (
+    ClusterSpec,
     OutcomesSpec,
     ProblemSpec,
     SearchSpec,
@@ -24,6 +27,12 @@ from tuning.tables import (
 )
 
 __all__ = ["JobSpec", "folder_of", "read_spec"]
+
+_DEEPEST = 30
+_UNWRITABLE = 10**4300  # of more digits than Python writes
+
+
+_ASIDE = ("tracking", "storage", "cluster")  # tables that do not change the answer
 
 
 def _is_plain(name: str) -> bool:
@@ -40,7 +49,8 @@ def _plain_name(name: str) -> str:
 
 
 class JobSpec(Table):
-    """One job. The report is a function of this alone, `tracking` and `storage` apart."""
+    """One job. The report is a function of this alone; of `tracking`, `storage` and `cluster` it is
+    none."""
 
     name: Annotated[str, AfterValidator(_plain_name)] = ""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
@@ -51,6 +61,7 @@ class JobSpec(Table):
     outcomes: OutcomesSpec = OutcomesSpec()
     tracking: TrackingSpec = TrackingSpec()
     storage: StorageSpec = StorageSpec()
+    cluster: ClusterSpec = ClusterSpec()
 
     @model_validator(mode="before")
     @classmethod
@@ -64,24 +75,33 @@ class JobSpec(Table):
 
     @property
     def answer_key(self) -> dict[str, Any]:
-        """All that decides the answer, with every default filled in; plain JSON."""
-        return self.model_dump(mode="json", exclude={"tracking", "storage"})
+        """All that decides the answer, with every default filled in; plain JSON. Everybody may read
+        it: a URI is without its credentials."""
+        key = self.model_dump(mode="json", exclude=set(_ASIDE))
+        for name, value in key["problem"].items():
+            if isinstance(value, str) and is_address(value):
+                key["problem"][name] = masked(value)
+        return key
 
-    def make_problem(self, folder: Path | None = None) -> Problem:
+    def make_problem(self, folder: Path | None = None, data_file: Path | None = None) -> Problem:
         """The problem named here.
 
         Args:
             folder: a table in `problem.data` is first looked for from here, then from the working
                 directory. The path itself stays as it was written: it is part of the report.
+            data_file: where that table is, if it has been moved.
 
         Raises:
             InvalidInput: it does not exist, or cannot be made or trained as the job says.
         """
         parameters = self.problem.parameters
         data = parameters.get("data")
-        if folder is not None and isinstance(data, str) and Path(data).suffix:
+        if data_file is not None:
+            parameters["data"] = str(data_file)
+        elif folder is not None and isinstance(data, str) and Path(data).suffix:
             beside = folder / data
-            parameters["data"] = str(beside if beside.exists() else data)
+            if not is_address(data) and os.path.exists(beside):
+                parameters["data"] = str(beside)
         try:
             problem = get_problem(self.problem.name, **parameters)
         except TypeError as error:
@@ -131,7 +151,22 @@ def folder_of(source: object) -> Path:
 
 
 def _validated(data: dict[str, Any], where: str) -> JobSpec:
+    _refuse_monsters(data, where)
     try:
         return JobSpec.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(f"{where}: {one_line(error, JobSpec)}") from error
+
+
+def _refuse_monsters(value: object, where: str, path: tuple[str, ...] = ()) -> None:
+    """Refuse what cannot even be shown: Python raises at the repr of either."""
+    key = ".".join(path[:4])
+    if len(path) > _DEEPEST:
+        raise InvalidInput(f"{where}: {key} is nested more than {_DEEPEST} deep; no key is")
+    if isinstance(value, int) and abs(value) >= _UNWRITABLE:
+        raise InvalidInput(
+            f"{where}: {key} is a number of {value.bit_length()} bits; give one below 1e308"
+        )
+    items = value.items() if isinstance(value, Mapping) else ()
+    for name, inner in enumerate(value) if isinstance(value, list | tuple) else items:
+        _refuse_monsters(inner, where, (*path, str(name)))

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from trainers import InvalidInput, Optimizer, Thresholds, get_optimizer
+from trainers.addresses import masked
 
 __all__ = [
+    "ClusterSpec",
     "OutcomesSpec",
     "ProblemSpec",
     "SearchSpec",
@@ -186,13 +188,34 @@ class OutcomesSpec(Table):
         return Thresholds(**self.model_dump())
 
 
+def _printable(address: str) -> str:
+    if not address.isprintable():  # a path with a NUL in it is an error wherever it is used
+        raise ValueError(f"{masked(address)!r} is not valid: it holds characters that do not print")
+    return address
+
+
 class TrackingSpec(Table):
     """`[tracking]`: where MLflow records; an embedded store under SUREFOOT_HOME by default."""
 
-    uri: str | None = None
+    uri: Annotated[str, AfterValidator(_printable)] | None = None
 
 
 class StorageSpec(Table):
     """`[storage]`: where the study is; a journal file beside the job by default."""
 
-    url: str | None = None
+    url: Annotated[str, AfterValidator(_printable)] | None = None
+
+
+class ClusterSpec(Table):
+    """`[cluster]`: how the job is carried out on a cluster; nothing of it changes the answer.
+
+    `max_tasks`: at most so many tasks at once; without it, the job's fair share. `cpus_per_task`:
+    what Ray reserves for each. `task_timeout`: seconds after which a task counts as hung, is killed
+    and tried again. `include`: more files that travel with the job, as patterns beside the job
+    file.
+    """
+
+    max_tasks: int | None = Field(default=None, ge=1, le=100_000)
+    cpus_per_task: float = Field(default=1.0, gt=0, le=1024)
+    task_timeout: float = Field(default=600.0, ge=1, le=1e6)
+    include: list[str] = []

@@ -457,7 +457,7 @@ def test_missing_files(tmp_path: Path) -> None:
 
 
 def test_directories_and_other_files(tmp_path: Path) -> None:
-    refuses("is a directory; give the path of a file", str(tmp_path))
+    refuses("is a directory; give the path or URI of a file", str(tmp_path))
     directory = tmp_path / "parts.parquet"
     directory.mkdir()
     refuses("is a directory", str(directory))

@@ -164,17 +164,20 @@ def test_wrong_problems_of_one_s_own(name: str, words: str) -> None:
 
 @pytest.mark.usefixtures("own")
 def test_what_a_user_s_module_lacks_or_raises_is_not_hidden() -> None:
-    with pytest.raises(ModuleNotFoundError, match="surefoot_absent"):
+    with pytest.raises(InvalidInput, match=r"ModuleNotFoundError: .*surefoot_absent.*line 1\)"):
         get_problem("surefoot_own.needs:Bowl")
-    with pytest.raises(ValueError, match="the value is mine"):
+    with pytest.raises(InvalidInput, match="ValueError: the value is mine") as caught:
         get_problem("surefoot_own.raises:Bowl")
+    assert isinstance(caught.value.__cause__, ValueError)  # with its traceback
 
 
 def test_a_module_whose_name_only_begins_like_what_is_missing(
     own: Path,
 ) -> None:
     (own / "surefoot_ownership.py").write_text("import surefoot_owner", encoding="utf-8")
-    with pytest.raises(ModuleNotFoundError, match="surefoot_owner'"):
+    with pytest.raises(
+        InvalidInput, match=r"importing surefoot_ownership raised .*surefoot_owner'"
+    ):
         get_problem("surefoot_ownership:Bowl")
 
 

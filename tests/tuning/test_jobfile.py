@@ -37,6 +37,9 @@ def test_files_that_are_no_job(tmp_path: Path) -> None:
         (b"a = " + 5000 * b"1", "is not valid TOML: Exceeds the limit"),
         (b"a = " + 5000 * b"[", "is not valid TOML"),
         (b"seed = 1", ": problem is missing"),
+        (b"\xef\xbb\xbfseed = 1", "begins with a byte order mark; save it as UTF-8 without"),
+        (b"seed = 0x1" + 5000 * b"0", ": seed is a number of 20001 bits; give one below 1e308"),
+        (b"problem" + 31 * b".a" + b" = 1", r": problem\.a\.a\.a is nested more than 30 deep"),
         (b"[problem]\nname = 'x'\nday = 2020-01-01", ": problem: day = datetime.date"),
     ],
 )

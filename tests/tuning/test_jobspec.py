@@ -48,6 +48,7 @@ def test_defaults() -> None:
         "outcomes": vars(Thresholds()),
         "tracking": {"uri": None},
         "storage": {"url": None},
+        "cluster": {"max_tasks": None, "cpus_per_task": 1.0, "task_timeout": 600.0, "include": []},
     }
     assert spec.search.rules == [GradientDescent()]
     assert spec.search.first_rates == [0.001, 0.01, 0.1]
@@ -57,10 +58,21 @@ def test_defaults() -> None:
 def test_the_answer_key_leaves_out_where_things_are_kept() -> None:
     spec = read_spec(XOR)
     kept = read_spec(
-        {**XOR, "tracking": {"uri": "sqlite:///a"}, "storage": {"url": "journal:///b"}}
+        {
+            **XOR,
+            "tracking": {"uri": "sqlite:///a"},
+            "storage": {"url": "journal:///b"},
+            "cluster": {"max_tasks": 3},
+        }
     )
     assert kept.answer_key == spec.answer_key
-    assert set(spec.answer_key) == set(JobSpec.model_fields) - {"tracking", "storage"}
+    assert set(spec.answer_key) == set(JobSpec.model_fields) - {"cluster", "storage", "tracking"}
+
+
+def test_the_answer_key_holds_no_credentials() -> None:
+    spec = read_spec({"problem": {"name": "mlp", "data": "s3://me:hush@b/a.csv", "hidden": [2]}})
+    assert spec.answer_key["problem"]["data"] == "s3://***@b/a.csv"
+    assert spec.problem.parameters == {"data": "s3://me:hush@b/a.csv", "hidden": [2]}
 
 
 def test_everything_given(tmp_path: Path) -> None:

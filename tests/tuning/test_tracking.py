@@ -249,6 +249,24 @@ def test_two_runs_of_one_key_become_one(file: Path, tracker: Callable[..., Track
     check_complete(file, run)
 
 
+def test_what_a_coordinator_without_its_lease_wrote_is_mended(
+    file: Path, tracker: Callable[..., Tracker]
+) -> None:
+    """It lives, does not know yet that another has taken over, and goes on writing."""
+    new = tracker()
+    new.put(make_run(1))
+    wait_until(lambda: not new._missing)
+    old = tracker()
+    old.put(make_run(0))
+    old.put(make_run(1, tags={"outcome": "stale"}))
+    assert old.close(PATIENCE) == []
+    runs = [make_run(0), make_run(1)]
+    new.reconcile(runs)
+    assert new.close(PATIENCE) == []
+    for run in runs:
+        check_complete(file, run)
+
+
 @pytest.mark.parametrize("carried_out", [True, False])
 @pytest.mark.parametrize(
     ("method", "unlucky_call"),

@@ -11,9 +11,20 @@ complete and current is told from one that is not.
 
 from __future__ import annotations
 
-from tuning.tracking.address import check, mask, serve_command
+from tuning.tracking.address import check, link, mask, serve_command
+from tuning.tracking.errands import delete_experiment, reach
 from tuning.tracking.run import Run
 from tuning.tracking.view import view_path
 from tuning.tracking.writer import Tracker
 
-__all__ = ["Run", "Tracker", "check", "mask", "serve_command", "view_path"]
+__all__ = [
+    "Run",
+    "Tracker",
+    "check",
+    "delete_experiment",
+    "link",
+    "mask",
+    "reach",
+    "serve_command",
+    "view_path",
+]

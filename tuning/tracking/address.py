@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from trainers.addresses import masked
 from trainers.errors import InvalidInput
 from trainers.suggest import nearest
 from tuning.tracking.view import view_path
@@ -31,11 +32,14 @@ def check(uri: str) -> None:
     """Raises InvalidInput, in one line, for a `uri` that cannot work. Nothing is opened."""
     scheme, found, _ = uri.partition("://")
     kind, _, driver = scheme.partition("+")
-    where = f"tracking.uri = {mask(uri)!r}"
+    where = f"tracking.uri = {masked(uri)!r}"
     if not found or kind not in (*SERVERS, *DATABASES):
         raise InvalidInput(f"{where}: it starts with none of the valid schemes{_schemes(kind)}")
     if kind == "sqlite":
-        _check_file(where, sqlite_file(uri))
+        try:
+            _check_file(where, sqlite_file(uri))
+        except OSError as error:  # a name that is too long
+            raise InvalidInput(f"{where}: {error.strerror}") from error
         return
     try:
         parts = urlsplit(uri)

@@ -19,7 +19,7 @@ from tuning.tracking.run import DIGEST_TAG, KEY_TAG, Run
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-__all__ = ["ENVIRONMENT", "Store", "failures", "may_pass", "quiet"]
+__all__ = ["ENVIRONMENT", "Store", "failures", "knock", "may_pass", "quiet"]
 
 T = TypeVar("T")
 
@@ -53,12 +53,16 @@ class Store:
     ) -> None:
         from mlflow import MlflowClient
 
-        _knock(uri)
+        knock(uri)
         with _alone(uri):
             self._client = MlflowClient(tracking_uri=uri)
         self.experiment_id = self._experiment(experiment, _artifacts(uri, artifact_root), tags)
         # job id -> key -> what MLflow has; a job is looked up when its first run comes.
         self._jobs: dict[str, dict[str, _Held]] = {}
+
+    def forget(self) -> None:
+        """Look again what MLflow has, before the next run is written."""
+        self._jobs.clear()
 
     def write(self, run: Run) -> bool:
         """Make MLflow hold `run`, once and complete. Returns True."""
@@ -102,6 +106,7 @@ class Store:
         """The job's runs. Where two have one key (a `create_run` was carried out after its caller
         had given up), one that is finished stays and the rest are deleted."""
         found: dict[str, _Held] = {}
+        surplus: list[_Held] = []
         wanted = f"tags.`{KEY_TAG}` LIKE '{job}/%'"
         runs = self._client.search_runs([self.experiment_id], wanted)
         while runs:
@@ -110,12 +115,14 @@ class Store:
                 other = found.get(key)
                 held = _Held(run.info.run_id, digest, run.info.status == "FINISHED")
                 if other:
-                    held, surplus = (other, held) if other.finished else (held, other)
-                    self._client.delete_run(surplus.run_id)
+                    held, useless = (other, held) if other.finished else (held, other)
+                    surplus.append(useless)
                 found[key] = held
             if not runs.token:
                 break
             runs = self._client.search_runs([self.experiment_id], wanted, page_token=runs.token)
+        for useless in surplus:  # not before: a page begins so many runs after the first
+            self._client.delete_run(useless.run_id)
         return found
 
     def _experiment(self, name: str, artifacts: str | None, tags: Mapping[str, str]) -> str:
@@ -147,7 +154,7 @@ def _artifacts(uri: str, root: Path | None) -> str | None:
     return (root or Path(f"{file}-artifacts")).absolute().as_uri()
 
 
-def _knock(uri: str) -> None:
+def knock(uri: str) -> None:
     """Raises OSError if no database listens: MLflow would try for 100 s before it says so."""
     parts = urlsplit(uri)
     port = DEFAULT_PORTS.get(parts.scheme.partition("+")[0])

@@ -60,6 +60,7 @@ class Tracker:
         self._changed = threading.Condition()
         self._waiting: dict[str, Run] = {}
         self._writing = False
+        self._anew = False
         self._ended = True
         self._missing: dict[str, str] = {}  # key -> digest, in the order of `put`
         self._experiment_id: str | None = None
@@ -86,8 +87,13 @@ class Tracker:
 
     def reconcile(self, runs: Iterable[Run], timeout: float = RECONCILE_SECONDS) -> None:
         """`put` each of `runs`, waiting for room in the queue up to `timeout` seconds in all, but
-        not while MLflow is out of reach. What MLflow has, complete and current, costs nothing."""
+        not while MLflow is out of reach. What MLflow has, complete and current, costs nothing.
+
+        MLflow is looked at anew: a coordinator that has lost its lease, and does not know yet, may
+        have written too."""
         deadline = time.monotonic() + timeout
+        with self._changed:
+            self._anew = True
         for run in runs:
             with self._changed:
                 self._changed.wait_for(
@@ -130,6 +136,9 @@ class Tracker:
                     return
                 self._experiment_id = store.experiment_id
                 while (run := self._next()) is not None:
+                    if self._anew:
+                        self._anew = False
+                        store.forget()
                     done = self._persist(f"run {run.key}", partial(store.write, run))
                     with self._changed:
                         # Unless another of this key was put meanwhile.
