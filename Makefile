@@ -1,9 +1,11 @@
 # What a developer does here. Needs Python 3.11 or newer and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos ui lock clean
+.PHONY: help demo test check bench chaos ui cluster up down lock clean
 
 BIN := .venv/bin
 PYTEST_ARGS ?=
+WORKERS ?= 2
+FAULTS ?= 200
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,17 +25,28 @@ check: .venv/.installed  ## format, lint, types and the order of the layers
 bench: .venv/.installed  ## measure speed and overheads
 	@$(BIN)/python -m benchmarks
 
-chaos: .venv/.installed  ## kill workers and coordinators, compare the answers
-	$(BIN)/python -m pytest tests/chaos -q
+chaos: .venv/.installed  ## 200 faults in jobs on a real cluster, ten kills of a local one; compare the answers
+	SUREFOOT_CHAOS_FAULTS=$(FAULTS) $(BIN)/python -m pytest tests/chaos -q -s
 
 ui: .venv/.installed  ## open the MLflow UI on this machine's data
 	@$(BIN)/surefoot ui
+
+cluster: .venv/.installed  ## the cluster on this machine without Docker, until Ctrl-C
+	@$(BIN)/python -m deploy
+
+up: .venv/.installed  ## the cluster with Docker; WORKERS=4 says how many
+	@$(BIN)/python -m deploy.docker
+	@docker compose up --build --detach --wait --scale ray-worker=$(WORKERS)
+	@$(BIN)/python -m deploy.docker --exports
+
+down:  ## stop the cluster that `make up` started; its data stay
+	@docker compose down
 
 # What is locked stays at its version unless pyproject.toml rules it out: delete a pin to renew it.
 lock: .venv/.installed  ## renew requirements.lock after editing pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes \
 		--allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --extra dev --extra postgres \
+		--no-emit-trusted-host --extra dev --extra postgres --extra server \
 		--output-file requirements.lock pyproject.toml
 
 clean:  ## remove .venv, caches and build output; keep surefoot-data

@@ -89,7 +89,12 @@ def test_a_place_in_a_lock_is_noticed(line: str) -> None:
 
 def declared() -> list[str]:
     extras = PROJECT["optional-dependencies"]
-    requirements: list[str] = [*PROJECT["dependencies"], *extras["dev"], *extras["postgres"]]
+    requirements: list[str] = [
+        *PROJECT["dependencies"],
+        *extras["dev"],
+        *extras["postgres"],
+        *extras["server"],
+    ]
     return requirements
 
 
@@ -130,3 +135,36 @@ def test_service_is_confined_and_watched(name: str) -> None:
 
 def test_layers() -> None:
     run(command("lint-imports"), "--no-cache", "--no-logo")
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_every_port_of_a_command_is_exposed(name: str) -> None:
+    """`make cluster` puts another port in the place of each that is, and of no other."""
+    service: dict[str, Any] = COMPOSE["services"][name]
+    words = " ".join([*service["command"], *service["healthcheck"]["test"]])
+    named = set(re.findall(r"port=(\d+)|0\.0\.1:(\d+)", words))
+    exposed = set(service.get("expose", []))
+    assert {own or local for own, local in named} <= exposed
+    assert {port.split(":")[-1] for port in service.get("ports", [])} <= exposed
+
+
+def test_no_secret_stands_in_the_compose_file() -> None:
+    for service in COMPOSE["services"].values():
+        for name, value in service["environment"].items():
+            if any(word in name for word in ("PASSWORD", "KEY", "TOKEN")):
+                assert name.endswith(("_FILE", "_PATH"))
+                assert value.startswith("/run/secrets/")
+
+
+def test_only_what_the_image_needs_reaches_its_build() -> None:
+    first, *rest = [
+        line
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert first == "*"
+    copied = re.findall(
+        r"^COPY (?!--from)(?:--\S+ )?(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    let_in = {line[1:].removesuffix("/**") for line in rest if line.startswith("!")}
+    assert let_in == {source for sources in copied for source in sources.split()}

@@ -1,0 +1,1 @@
+"""The cluster of docker-compose.yml, also as processes on this machine (`python -m deploy`)."""
