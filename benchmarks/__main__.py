@@ -1,5 +1,5 @@
-"""`python -m benchmarks [engine] [job] [judging]`: print, and keep in benchmarks/RESULTS.md, what
-was measured last.
+"""`python -m benchmarks [engine] [job] [judging] [service]`: print, and keep in
+benchmarks/RESULTS.md, what was measured last.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from pathlib import Path
 from benchmarks.engine import engine
 from benchmarks.job import job
 from benchmarks.judging import judging
+from benchmarks.service import service
 from tuning.facts import host_facts
 
 PARTS = {
     "engine": ("Restart-steps a second on one core: the engine against a plain NumPy loop", engine),
     "job": ("Restarts a second of a whole job: 64 restarts x 500 steps of 2-16-1", job),
     "judging": ("Judging over training, in time: 64 restarts on one core", judging),
+    "service": ("A job on a warm cluster of two workers, all of it on this machine", service),
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -6,7 +6,7 @@
     report.best_stable.learning_rate
 
 The names below are the public surface. They are imported when first used: Optuna, MLflow and Ray
-    take seconds.
+take seconds.
 """
 
 from __future__ import annotations
@@ -14,34 +14,41 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from trainers.errors import InvalidInput, ProblemFailed, SurefootError
-
 if TYPE_CHECKING:
+    from trainers.errors import InvalidInput, ProblemFailed, SurefootError
     from tuning.api import load_report, load_study, resume, tune
     from tuning.jobspec import JobSpec
     from tuning.replaying import replay
     from tuning.report import Report
+    from tuning.submitting import SubmittedJob, submit
 
 __all__ = [
     "InvalidInput",
     "JobSpec",
     "ProblemFailed",
     "Report",
+    "SubmittedJob",
     "SurefootError",
     "load_report",
     "load_study",
     "replay",
     "resume",
+    "submit",
     "tune",
 ]
 
 _HOMES = {
+    "InvalidInput": "trainers.errors",
     "JobSpec": "tuning.jobspec",
+    "ProblemFailed": "trainers.errors",
     "Report": "tuning.report",
+    "SubmittedJob": "tuning.submitting",
+    "SurefootError": "trainers.errors",
     "load_report": "tuning.api",
     "load_study": "tuning.api",
     "replay": "tuning.replaying",
     "resume": "tuning.api",
+    "submit": "tuning.submitting",
     "tune": "tuning.api",
 }
 

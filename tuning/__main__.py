@@ -1,7 +1,30 @@
-"""`python -m tuning` is the command `surefoot`."""
+"""The command `surefoot`, also as `python -m tuning`: Ctrl-C is heard from the first moment on."""
 
 from __future__ import annotations
 
-from tuning.cli import main
+import os
+import signal
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell ignores it
+        signal.signal(signal.SIGINT, _leave)  # raising would show where in NumPy the import was
+        from tuning.cli import main as command
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    else:
+        from tuning.cli import main as command
+    command()
+
+
+def _leave(*_: object) -> None:
+    """Nothing has been started yet."""
+    os.write(2, b"surefoot: interrupted\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput, Problem, starts
 from trainers.engine import check_problem
-from tuning import tracking
+from tuning import postgres, tracking
 from tuning.facts import problem_facts
-from tuning.home import Home, Job
+from tuning.finding import find_job
+from tuning.home import FolderJob, Home
+from tuning.jobs import Job
 from tuning.jobspec import JobSpec, folder_of, read_spec
 from tuning.loop import Listener, make_proposer, results_of
 from tuning.pool import user_code
@@ -25,7 +27,7 @@ from tuning.study import StudyStore
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["create_job", "load_report", "load_study", "prepare", "resume", "tune"]
+__all__ = ["create_job", "load_report", "load_study", "prepare", "resume", "sourced", "tune"]
 
 
 def prepare(
@@ -95,6 +97,21 @@ def tune(
         InvalidInput: bad input; nothing has been started.
         ProblemFailed: the problem's own code raised; what had been done is kept.
     """
+    source, own = sourced(spec, tables)
+    check_workers(workers)
+    checked, problem = prepare(source, own)
+    job = create_job(Home(home), checked, problem, folder_of(spec), own=own is not None)
+    return run_job(job, lambda: problem, workers=workers, listen=progress, announce=_warn)
+
+
+def sourced(
+    spec: str | Path | Mapping[str, Any] | JobSpec | None, tables: dict[str, Any]
+) -> tuple[str | Path | Mapping[str, Any] | JobSpec, Problem | None]:
+    """What `tune` and `submit` were given, as a job, and the problem if that was an object.
+
+    Raises:
+        InvalidInput: both or neither were given, or the problem is none.
+    """
     given = tables.get("problem")
     own = given if isinstance(given, Problem) else None
     if isinstance(given, str):
@@ -110,10 +127,7 @@ def tune(
         raise InvalidInput(
             f"give either a spec or keyword arguments, not both: {', '.join(sorted(tables))}"
         )
-    check_workers(workers)
-    checked, problem = prepare(tables if spec is None else spec, own)
-    job = create_job(Home(home), checked, problem, folder_of(spec), own=own is not None)
-    return run_job(job, problem, workers=workers, listen=progress, announce=_warn)
+    return tables if spec is None else spec, own
 
 
 def _warn(line: str) -> None:
@@ -122,7 +136,7 @@ def _warn(line: str) -> None:
 
 def create_job(
     home: Home, spec: JobSpec, problem: Problem, folder: Path, *, own: bool = False
-) -> Job:
+) -> FolderJob:
     """Make the job's folder and its empty study.
 
     Args:
@@ -139,13 +153,12 @@ def create_job(
         "problem": problem_facts(spec.problem.name, problem),
     }
     job = home.create(spec, header, problem if own else None)
-    with job.lease:
-        try:
-            StudyStore.create(job.study_url, job.id, {"job": spec.answer_key})
-        except (InvalidInput, OSError) as error:
-            why = f"the study {job.study_url} cannot be made: {error}"
-            shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
-            raise InvalidInput(why) from error
+    try:
+        job.create_study()
+    except (InvalidInput, OSError, postgres.Unreachable) as error:
+        why = f"the study {postgres.mask(job.study_url)} cannot be made: {error}"
+        shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
+        raise InvalidInput(why) from error
     return job
 
 
@@ -161,27 +174,34 @@ def resume(
     Raises:
         InvalidInput: there is no such job, or somebody is at work on it.
     """
-    job = Home(home).job(job_id)
-    return run_job(job, job.make_problem(), workers=workers, listen=progress, announce=_warn)
+    job = find_job(job_id, home=home)
+    if not isinstance(job, FolderJob):
+        raise InvalidInput(
+            f"job {job_id} is on the cluster: surefoot resume {job_id} goes on there"
+        )
+    return run_job(job, job.make_problem, workers=workers, listen=progress, announce=_warn)
 
 
-def load_report(job_id: str, *, home: str | Path | None = None) -> Report:
-    """The report of a job, worked out from its study; of one that is not done, the report of what
-    there is.
+def load_report(job: str | Job, *, home: str | Path | None = None) -> Report:
+    """The report of a job, on this machine or on the cluster of SUREFOOT_STORAGE_URL, worked out
+    from its study; of one that is not done, the report of what there is.
+
+    Args:
+        job: its id.
+        home: look in this folder only.
 
     Raises:
         InvalidInput: there is no such job, or nothing has been done yet.
+        Unreachable: the cluster's database is away.
     """
-    job = Home(home).job(job_id)
-    results = results_of(StudyStore.open(job.study_url, job.id))
+    found = find_job(job, home=home) if isinstance(job, str) else job
+    results = results_of(found.study())
     if not results:
-        raise InvalidInput(
-            f"job {job_id} has no results yet; surefoot resume {job_id} goes on with it"
-        )
-    run = saved_facts(job) or run_facts(job, results, 0.0)
+        raise InvalidInput(f"job {found.id} has no results yet; surefoot status {found.id} tells")
+    run = saved_facts(found) or run_facts(found, results, 0.0)
     # Only a picture of one weight needs the problem, whose data or module may be gone by now.
-    drawn = job.header["problem"]["parameters"] == 1
-    return report_of(job, job.make_problem() if drawn else None, results, run)
+    drawn = found.header["problem"]["parameters"] == 1
+    return report_of(found, found.make_problem() if drawn else None, results, run)
 
 
 def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:
@@ -189,6 +209,6 @@ def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:
 
     Raises:
         InvalidInput: there is no such job.
+        Unreachable: the cluster's database is away.
     """
-    job = Home(home).job(job_id)
-    return StudyStore.open(job.study_url, job.id).optuna_study
+    return find_job(job_id, home=home).study().optuna_study

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainers.errors import InvalidInput, ProblemFailed
+from trainers.errors import InvalidInput, ProblemFailed, SurefootError
+from tuning.cluster_commands import CLUSTER_COMMANDS
 from tuning.commands import COMMANDS, job_argument, json_option, size
 
 if TYPE_CHECKING:
-    from tuning.home import Job
+    from tuning.home import FolderJob
     from tuning.jobspec import JobSpec
     from tuning.loop import Listener
     from tuning.report import Report
@@ -82,15 +83,30 @@ def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> int:
 @quiet_option
 @json_option
 def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
-    """Go on with a job that was cut off; complete what MLflow lacks of one that is done."""
-    from tuning.home import Home
+    """Go on with a job that was cut off; complete what MLflow lacks of one that is done.
 
-    return _carry_through(Home().job(job_id), workers, quiet, as_json)
+    A job of the cluster goes on there, and is followed as by `submit`.
+    """
+    from tuning.finding import find_job
+    from tuning.home import FolderJob
+
+    job = find_job(job_id)
+    if isinstance(job, FolderJob):
+        return _carry_through(job, workers, quiet, as_json)
+    if workers is not None:
+        raise InvalidInput(f"job {job_id} is on the cluster, which has its own workers")
+    from tuning.following import follow, submitted
+
+    again = submitted(job)
+    again.resume()
+    return follow(again, quiet=quiet, as_json=as_json)
 
 
-def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> int:
+def _carry_through(job: FolderJob, workers: Any, quiet: bool, as_json: bool) -> int:
     from rich.console import Console
 
+    from tuning.postgres import Unreachable
+    from tuning.postgres_lease import LeaseLost
     from tuning.running import run_job
 
     spec = job.spec
@@ -102,7 +118,7 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> int:
         with display as listen, _chatter(as_json or quiet):
             report = run_job(
                 job,
-                job.make_problem(),
+                job.make_problem,
                 workers=workers,
                 listen=listen,
                 announce=lambda line: click.echo(f"surefoot: {line}", err=True),
@@ -113,7 +129,7 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> int:
             err=True,
         )
         return INTERRUPTED
-    except (ProblemFailed, OSError) as error:
+    except (ProblemFailed, Unreachable, LeaseLost, OSError) as error:
         why = _explained(error) if isinstance(error, OSError) else str(error)
         click.echo(f"surefoot: job {job.id} failed: {why}", err=True)
         click.echo(
@@ -141,7 +157,7 @@ def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager
     return LiveProgress(console, spec) if console.is_terminal else LineProgress(console, spec)
 
 
-def _show(report: Report, job: Job, console: Any, quiet: bool) -> None:
+def _show(report: Report, job: FolderJob, console: Any, quiet: bool) -> None:
     from tuning.render.table import print_report
 
     if not quiet:
@@ -165,7 +181,7 @@ def _explained(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *CLUSTER_COMMANDS):
     cli.add_command(command)
 
 
@@ -186,7 +202,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "surefoot"
-        click.echo(f"surefoot: {error.format_message()}; see {command} --help", err=True)
+        line = InvalidInput(f"{error.format_message()}; see {command} --help")
+        click.echo(f"surefoot: {line}", err=True)
         code = USAGE
     except InvalidInput as error:
         click.echo(f"surefoot: {error}", err=True)
@@ -194,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("surefoot: interrupted", err=True)
         code = INTERRUPTED
-    except ProblemFailed as error:
+    except SurefootError as error:  # ProblemFailed; a cluster that does not answer now
         click.echo(f"surefoot: {error}", err=True)
         code = FAILED
     except OSError as error:

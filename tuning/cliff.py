@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import isotonic_regression
 
 from trainers.errors import InvalidInput
 
@@ -179,7 +179,7 @@ def _replicates(pooled: _Floats, repeats: NDArray[np.intp], seed: int | Sequence
 
 
 def _isotonic(fraction: _Floats, weights: NDArray[np.intp]) -> _Floats:
-    fitted: _Floats = isotonic_regression(fraction, weights=weights).x
+    fitted: _Floats = scipy.optimize.isotonic_regression(fraction, weights=weights).x
     return fitted
 
 

@@ -12,10 +12,16 @@ import click
 from trainers.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from tuning.database import Database
+    from tuning.home import FolderJob, Home
+    from tuning.jobs import Job
     from tuning.jobspec import JobSpec
     from tuning.report import Report
+    from tuning.schema import Entry
 
 __all__ = ["COMMANDS", "job_argument", "json_option", "size"]
+
+FAILURE, MISSING = "failure.txt", "mlflow-missing.txt"  # see `jobs`, `running`, slow to import
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 job_argument = click.argument("job_id", metavar="ID")
@@ -50,57 +56,108 @@ def check(job_file: str, as_json: bool) -> int:
 
 
 @click.command("list")
+@click.option("--owner", help="On the cluster: only the jobs of this owner.")
+@click.option("--local", is_flag=True, help="The jobs on this machine, though a cluster is named.")
 @json_option
-def list_jobs(as_json: bool) -> int:
-    """List the jobs, the oldest first."""
+def list_jobs(owner: str | None, local: bool, as_json: bool) -> int:
+    """List the jobs, the oldest first.
+
+    Those of the cluster, if SUREFOOT_STORAGE_URL names its database; else those on this machine.
+    """
+    from tuning.finding import cluster
     from tuning.home import Home
 
-    rows = [
-        {"id": j.id, "state": j.state.value, "created": j.header["created"]} for j in Home().jobs()
-    ]
+    database = None if local else cluster()
+    if owner is not None and database is None:
+        raise InvalidInput("--owner is for a cluster's jobs: set SUREFOOT_STORAGE_URL")
+    rows = _local_rows(Home()) if database is None else _cluster_rows(database, owner)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-    elif not rows:
-        click.echo(f"no jobs in {Home().folder}")
-    for row in [] if as_json else rows:
-        click.echo(f"{row['id']:32} {row['state']:12} {row['created'][:19].replace('T', ' ')}")
+        return 0
+    if not rows:
+        click.echo(f"no jobs in {Home().folder if database is None else 'the cluster'}")
+    for row in rows:
+        created = row["created"][:19].replace("T", " ")
+        more = "" if database is None else f"  {row['done']:>4}/{row['settings']}  {row['owner']}"
+        click.echo(f"{row['id']:32} {row['state']:12} {created}{more}")
     return 0
+
+
+def _local_rows(home: Home) -> list[dict[str, Any]]:
+    return [
+        {"id": job.id, "state": job.state.value, "created": job.header["created"]}
+        for job in home.jobs()
+    ]
+
+
+def _cluster_rows(database: Database, owner: str | None) -> list[dict[str, Any]]:
+    from tuning.study import counts
+
+    told = counts(database.url)
+    return [
+        {
+            "id": entry.id,
+            "state": entry.state.value,
+            "created": entry.created.isoformat(),
+            "owner": entry.owner,
+            "settings": entry.settings,
+            "done": min(told.get(entry.id, 0), entry.settings),
+        }
+        for entry in database.entries(owner=owner)
+    ]
 
 
 @click.command()
 @job_argument
 @json_option
 def status(job_id: str, as_json: bool) -> int:
-    """Say what a job is doing and how far it is."""
-    from tuning.home import Home
-    from tuning.lease import holder
-    from tuning.loop import results_of
-    from tuning.study import StudyStore
+    """Say what a job is doing and how far it is, here or on the cluster."""
+    from tuning.finding import find_job
+    from tuning.home import FolderJob
 
-    job = Home().job(job_id)
-    spec, state = job.spec, job.state
-    told = len(results_of(StudyStore.open(job.study_url, job.id)))
-    facts: dict[str, Any] = {
-        "id": job.id,
-        "state": state.value,
-        "settings": spec.search.settings,
-        "done": min(told, spec.search.settings),
-        "confirmations": max(0, told - spec.search.settings),
-        "created": job.header["created"],
-        "folder": str(job.folder),
-    }
-    who = holder(job.folder / "lease")
-    if who is not None:
-        facts["holder"] = str(who)
-    failure = job.read("failure.txt")
-    if failure:
-        facts["failure"] = failure.splitlines()[0]
+    job = find_job(job_id)
+    facts = _facts_here(job) if isinstance(job, FolderJob) else _facts_there(job)
+    for key, name in (("failure", FAILURE), ("mlflow", MISSING)):
+        if text := job.read(name):
+            facts[key] = text.splitlines()[0]
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
         for key, value in facts.items():
             click.echo(f"{key:14} {value}")
     return 0
+
+
+def _facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "settings": settings,
+        "done": min(told, settings),
+        "confirmations": max(0, told - settings),
+        **({"holder": str(job.holder)} if job.holder is not None else {}),
+    }
+
+
+def _facts_here(job: FolderJob) -> dict[str, Any]:
+    from tuning.loop import results_of
+
+    facts = _facts(job, len(results_of(job.study())), job.spec.search.settings)
+    return {**facts, "created": job.header["created"], "folder": str(job.folder)}
+
+
+def _facts_there(job: Job) -> dict[str, Any]:
+    from tuning.database import DatabaseJob
+
+    assert isinstance(job, DatabaseJob)  # there are two kinds of jobs
+    entry = job.entry  # read once: each look at the database is a connection
+    return {
+        **_facts(entry, job.told, entry.settings),
+        "created": entry.created.isoformat(),
+        "owner": entry.owner,
+        "coordinators": entry.attempt,
+        "database": job.place,
+    }
 
 
 @click.command()

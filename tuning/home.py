@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import re
-from collections.abc import Mapping
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
 from trainers import InvalidInput, Problem
-from trainers.learning import MLP
 from trainers.suggest import nearest
-from tuning.jobspec import JobSpec, read_spec
-from tuning.lease import Lease, holder
+from tuning.jobs import FAILURE, HEADER, PROBLEM, REPORT, Job, State, pickled, stem_of
+from tuning.jobspec import JobSpec
+from tuning.lease import Holder, Lease, holder
+from tuning.postgres_lease import PostgresLease
+from tuning.study import StudyStore
 
-__all__ = ["Home", "Job", "State"]
-
-
-class State(StrEnum):
-    """What a job is doing, as its folder tells."""
-
-    DONE = "done"
-    RUNNING = "running"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"  # nobody works on it; `resume` goes on
+__all__ = ["FolderJob", "Home", "State"]
 
 
 @dataclass(frozen=True)
-class Job:
+class FolderJob(Job):
     """One job's folder."""
 
-    id: str
     folder: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.name
 
     @property
     def lease(self) -> Lease:
@@ -45,62 +41,64 @@ class Job:
         return Lease(self.folder / "lease")
 
     @property
-    def header(self) -> dict[str, Any]:
-        """What was written when the job was made: `spec`, `problem` facts, `created`.
-
-        Raises:
-            InvalidInput: it is not there any more.
-        """
-        path = self.folder / "job.json"
-        try:
-            header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            missing = {"spec", "problem", "created", "folder"} - set(header)
-        except (ValueError, TypeError):
-            missing = {"JSON"}
-        if missing:
-            raise InvalidInput(f"{path} is damaged: it lacks {', '.join(sorted(missing))}")
-        return header
+    def holder(self) -> Holder | None:
+        return holder(self.folder / "lease")
 
     @property
-    def spec(self) -> JobSpec:
-        """The job file, with every default filled in."""
-        return read_spec(self.header["spec"])
+    def place(self) -> str:
+        return str(self.folder)
 
     @property
     def study_url(self) -> str:
         """The address of the study, whose name is the job's id."""
         return self.spec.storage.url or f"journal:///{self.folder / 'study.log'}"
 
-    def make_problem(self) -> Problem:
-        """The problem as the job was given it: by name, or the object itself, which was pickled.
+    @property
+    def tracking(self) -> tuple[str, Path | None]:
+        home = Home(self.folder.parent.parent)
+        return self.spec.tracking.uri or home.tracking_uri, home.artifacts
+
+    def study(self) -> StudyStore:
+        return StudyStore.open(self.study_url, self.id)
+
+    def create_study(self) -> StudyStore:
+        """An empty study.
 
         Raises:
-            InvalidInput: its data are not there any more, or are not the same.
+            InvalidInput: its place is wrong, or it exists already.
         """
-        pickled, header = self.folder / "problem.pkl", self.header
-        if pickled.exists():
-            problem: Problem = cloudpickle.loads(pickled.read_bytes())
-            return problem
-        problem = self.spec.make_problem(Path(header["folder"]))
-        was = header["problem"].get("data_sha256")
-        if isinstance(problem, MLP) and problem.data.fingerprint != was:
-            raise InvalidInput(
-                f"job {self.id}: the data {problem.data.name} have changed since it began; "
-                "put the old ones back, or run a new job"
-            )
-        return problem
+        with self._leased() as lease:
+            return self._create(lease)
+
+    @contextmanager
+    def writing(self) -> Iterator[StudyStore]:
+        with self._leased() as lease:
+            try:
+                store = StudyStore.open(self.study_url, self.id, lease)
+            except InvalidInput:  # cut off between making the folder and making the study
+                store = self._create(lease)
+            yield store
+
+    def _create(self, lease: PostgresLease | None) -> StudyStore:
+        return StudyStore.create(self.study_url, self.id, {"job": self.spec.answer_key}, lease)
+
+    @contextmanager
+    def _leased(self) -> Iterator[PostgresLease | None]:
+        url = self.study_url
+        with ExitStack() as held:
+            held.enter_context(self.lease)
+            journal = url.startswith("journal:")
+            yield None if journal else held.enter_context(PostgresLease(url, self.id))
 
     @property
     def state(self) -> State:
-        """See `State`."""
-        if holder(self.folder / "lease") is not None:
+        if self.holder is not None:
             return State.RUNNING
-        if (self.folder / "report.json").exists():
+        if (self.folder / REPORT).exists():
             return State.DONE
-        return State.FAILED if (self.folder / "failure.txt").exists() else State.INTERRUPTED
+        return State.FAILED if (self.folder / FAILURE).exists() else State.INTERRUPTED
 
-    def write(self, name: str, content: str | bytes) -> Path:
-        """Write a file of the job's whole or not at all."""
+    def write(self, name: str, content: str | bytes) -> None:
         path, data = self.folder / name, content if isinstance(content, bytes) else content.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -110,12 +108,37 @@ class Job:
         except OSError as error:  # of a full disk, which a half-written file would keep full
             unfinished.unlink(missing_ok=True)
             raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
-        return path
 
-    def read(self, name: str) -> str | None:
-        """A file of the job's, or None if it is not there."""
+    def read_bytes(self, name: str) -> bytes | None:
         path = self.folder / name
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        return path.read_bytes() if path.exists() else None
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        """Have whoever works on it stop, as by Ctrl-C: what was done is kept.
+
+        Raises:
+            InvalidInput: nobody does, or not on this machine.
+        """
+        who = self.holder
+        if who is None:
+            raise InvalidInput(f"nobody is at work on job {self.id}: it is {self.state.value}")
+        if who.host != socket.gethostname():
+            raise InvalidInput(f"job {self.id} is at work elsewhere, as {who}: stop it there")
+        os.kill(who.pid, signal.SIGTERM)
+
+    def delete(self) -> None:
+        """Remove the folder and the study.
+
+        Raises:
+            LeaseHeld: somebody is at work on the job.
+        """
+        with self._leased() as lease:
+            with suppress(InvalidInput):  # cut off before its study was made
+                StudyStore.delete(self.study_url, self.id, lease)
+            shutil.rmtree(self.folder)
 
 
 class Home:
@@ -151,7 +174,9 @@ class Home:
                 "set SUREFOOT_HOME to a folder that can be written"
             ) from error
 
-    def create(self, spec: JobSpec, header: Mapping[str, Any], problem: Problem | None) -> Job:
+    def create(
+        self, spec: JobSpec, header: Mapping[str, Any], problem: Problem | None
+    ) -> FolderJob:
         """A new job, with the next free number: `xor-1`, `xor-2`, ...
 
         Args:
@@ -160,55 +185,47 @@ class Home:
         Raises:
             InvalidInput: the object cannot be pickled; nothing has been made.
         """
-        pickled = None if problem is None else _pickled(problem)
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", spec.name).strip("-.") or "job"
-        number = 1
+        content = None if problem is None else pickled(problem)
+        stem, number = stem_of(spec.name), 1
         while True:
-            job = Job(f"{stem}-{number}", self.folder / "jobs" / f"{stem}-{number}")
+            job = FolderJob(self.folder / "jobs" / f"{stem}-{number}")
             try:
                 job.folder.mkdir()
                 break
             except FileExistsError:
                 number += 1
-        if pickled is not None:
-            job.write("problem.pkl", pickled)
+        if content is not None:
+            job.write(PROBLEM, content)
         job.write(
-            "job.json",
-            json.dumps({"spec": spec.model_dump(mode="json"), **header}, indent=2) + "\n",
+            HEADER, json.dumps({"spec": spec.model_dump(mode="json"), **header}, indent=2) + "\n"
         )
         return job
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[FolderJob]:
         """All jobs, the oldest first. A folder without a header was cut off while it was made: no
         job yet.
 
         Raises:
             InvalidInput: a header is damaged; its folder is named.
         """
-        paths = self.folder.glob("jobs/*/job.json")
-        jobs = [Job(path.parent.name, path.parent) for path in paths]
+        jobs = [FolderJob(path.parent) for path in self.folder.glob(f"jobs/*/{HEADER}")]
         return sorted(jobs, key=lambda job: (job.header["created"], job.folder))
 
-    def job(self, job_id: str) -> Job:
+    def find(self, job_id: str) -> FolderJob | None:
+        """The job called `job_id`, or None if there is none here."""
+        folder = self.folder / "jobs" / job_id
+        there = "/" not in job_id and os.path.exists(folder / HEADER)
+        return FolderJob(folder) if there else None
+
+    def job(self, job_id: str) -> FolderJob:
         """The job called `job_id`.
 
         Raises:
             InvalidInput: there is none.
         """
-        folder = self.folder / "jobs" / job_id
-        if "/" in job_id or not (folder / "job.json").exists():
+        job = self.find(job_id)
+        if job is None:
             ids = [job.id for job in self.jobs()]
             hint = nearest(job_id, ids) if ids else "; no job has run here yet"
             raise InvalidInput(f"no job {job_id!r} in {self.folder}{hint}")
-        return Job(job_id, folder)
-
-
-def _pickled(problem: Problem) -> bytes:
-    try:
-        return bytes(cloudpickle.dumps(problem))
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise InvalidInput(
-            f"problem {type(problem).__name__} cannot be pickled ({why}); it must be, to be kept "
-            "with its job and sent to the workers: leave out what cannot"
-        ) from error
+        return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from trainers import InvalidInput, ProblemFailed
@@ -11,14 +12,29 @@ from tuning.analysis import next_confirmations
 from tuning.coordinator import Action, Coordinator, Fail, Finish, Plan, Submit, Tell
 from tuning.jobspec import JobSpec
 from tuning.pool import Done, Lost, Pool
+from tuning.postgres import Unreachable
 from tuning.proposals import Proposal, Proposer, Told
 from tuning.results import Role, Setting, SettingResult
 from tuning.study import StudyStore, TrialRecord
 from tuning.work import label, parts_of
 
-__all__ = ["Progress", "make_plan", "make_proposer", "results_of", "run_loop"]
+__all__ = [
+    "Announce",
+    "Listener",
+    "Listeners",
+    "Progress",
+    "make_plan",
+    "make_proposer",
+    "results_of",
+    "run_loop",
+]
 
 _POLL_SECONDS = 0.25
+_HOLD_SECONDS = 2.0
+_LONGEST_RETRY_SECONDS = 16.0
+# How long a coordinator waits for the study's database. Tasks that end meanwhile are not lost.
+_PATIENCE_SECONDS = 600.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 5.0
 
 
 @dataclass(frozen=True)
@@ -32,9 +48,19 @@ class Progress:
     seconds: float
     lost: int
     finished: bool = False
+    news: tuple[str, ...] = ()  # what has gone wrong, and been mended, since the last
 
 
 Listener = Callable[[Progress], None]
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who is told what: progress, again and again; and a line when something has gone wrong."""
+
+    progress: Listener
+    announce: Announce
 
 
 def make_proposer(spec: JobSpec) -> Proposer:
@@ -131,7 +157,7 @@ def run_loop(
     pool: Pool,
     store: StudyStore,
     on_told: Callable[[list[SettingResult]], None],
-    listen: Listener,
+    listeners: Listeners,
 ) -> list[SettingResult]:
     """Carry the job through, from wherever its study stands; returns all results.
 
@@ -142,39 +168,94 @@ def run_loop(
         ProblemFailed: the problem's own code raised, or a task was lost too often; what was told is
             kept.
         OSError: the study could not be written.
+        Unreachable: its database was away for ten minutes.
+        LeaseHeld: another coordinator has taken over.
     """
     coordinator = Coordinator(plan, results_of(store))
+    hold = _Hold(store)
     begin, restarts, lost, running = time.monotonic(), 0, 0, 0
+    news: tuple[str, ...] = ()
+    later: list[tuple[float, Submit]] = []  # when -> what the pool is given then
     actions: list[Action] = coordinator.start()
     while True:
         finished = False
         for action in actions:
             match action:
-                case Submit(ticket=ticket, setting=setting):
-                    pool.submit(ticket, setting)
+                case Submit(ticket=ticket):
+                    later.append((time.monotonic() + _pause_before(ticket.attempt), action))
                     running += 1
                 case Tell(result=result):
-                    store.append(_record(result, spec))
+                    _append(store, _record(result, spec), listeners.announce)
                     on_told(coordinator.told[: result.setting.number + 1])
                 case Fail(why=why):
                     raise ProblemFailed(why)
                 case Finish():
                     finished = True
         seconds = time.monotonic() - begin
-        listen(
+        listeners.progress(
             Progress(
-                coordinator.told, spec.search.settings, restarts, running, seconds, lost, finished
+                coordinator.told,
+                spec.search.settings,
+                restarts,
+                running,
+                seconds,
+                lost,
+                finished,
+                news,
             )
         )
         if finished:
             return coordinator.told
+        hold.renew()
+        due = [submit for when, submit in later if when <= time.monotonic()]
+        later = [(when, submit) for when, submit in later if submit not in due]
+        for submit in due:
+            pool.submit(submit.ticket, submit.setting)
+        if running == len(later):  # there is nothing in the pool to wait for
+            time.sleep(_POLL_SECONDS)
         events = pool.wait(_POLL_SECONDS)
         running -= len(events)
         restarts += sum(
             event.result.setting.restarts for event in events if isinstance(event, Done)
         )
-        lost += sum(isinstance(event, Lost) for event in events)
+        losses = [event for event in events if isinstance(event, Lost)]
+        lost += len(losses)
+        news = tuple(f"setting {e.ticket.number}: a task was lost, {e.why}" for e in losses)
         actions = [action for event in events for action in coordinator.handle(event)]
+
+
+def _pause_before(attempt: int) -> float:
+    """Seconds: what failed a task a moment ago may need a while to pass."""
+    return min(2.0 ** (attempt - 1), _LONGEST_RETRY_SECONDS) if attempt else 0.0
+
+
+class _Hold:
+    """A lease whose session was lost is taken again within seconds, not with the next result: who
+    looks after the jobs would think that nobody is at work."""
+
+    def __init__(self, store: StudyStore) -> None:
+        self._store, self._next = store, 0.0
+
+    def renew(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        with suppress(Unreachable):  # `append` waits for it, and says so
+            self._store.hold()
+            self._next = time.monotonic() + _HOLD_SECONDS
+
+
+def _append(store: StudyStore, record: TrialRecord, announce: Announce) -> None:
+    deadline, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return store.append(record)
+        except Unreachable as error:
+            if time.monotonic() > deadline:
+                raise
+            if pause == _FIRST_PAUSE_SECONDS:
+                announce(f"{error}; waiting for it")
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def best_so_far(results: Sequence[SettingResult], spec: JobSpec) -> SettingResult | None:

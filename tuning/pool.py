@@ -92,11 +92,13 @@ class InProcessPool(Pool):
         self._queue.clear()
 
 
-def attempt(problem: Problem, work: Work, ticket: Ticket, setting: Setting) -> Done | Failed:
+def attempt(problem: Problem, work: Work, ticket: Ticket, setting: Setting) -> Event:
     """Carry out one task; what the user's code raises becomes the event."""
     try:
         with user_code():
             return Done(ticket, run_task(problem, work, setting))
+    except MemoryError as error:  # another time, or on another node, there may be enough
+        return Lost(ticket, f"out of memory: {error}".rstrip(": "))
     except SurefootError as error:
         return Failed(ticket, str(error))
 
@@ -109,7 +111,7 @@ def user_code() -> Iterator[None]:
     """
     try:
         yield
-    except SurefootError:
+    except (SurefootError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
         raise ProblemFailed(traceback.format_exc()) from error

@@ -136,6 +136,8 @@ class LineProgress:
     def __call__(self, progress: Progress) -> None:
         if self._already is None:
             self._already = min(len(progress.told), progress.settings)
+        for line in progress.news:
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
         d = describe(progress, self.spec, self._already)
         news = (d.done, d.phase)
         if news == self._last or (progress.seconds < self._next and d.phase == self._last[1]):

@@ -12,11 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from trainers import InvalidInput, Outcome, classify
 from trainers.outcomes import label_basins
-from tuning.home import Home
+from tuning.finding import find_job
 from tuning.labels import Labels
 from tuning.loop import results_of
 from tuning.results import Setting
-from tuning.study import StudyStore
 from tuning.work import (
     Work,
     label,
@@ -73,9 +72,9 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
     Raises:
         InvalidInput: no such job, setting or restart.
     """
-    job = Home(home).job(job_id)
+    job = find_job(job_id, home=home)
     spec = job.spec
-    results = results_of(StudyStore.open(job.study_url, job.id))
+    results = results_of(job.study())
     if not 0 <= setting < len(results):
         raise InvalidInput(f"job {job_id} has no setting {setting}; valid: 0 to {len(results) - 1}")
     result = results[setting]

@@ -17,18 +17,19 @@ from trainers import InvalidInput, Problem, ProblemFailed
 from tuning import tracking
 from tuning.analysis import build_report
 from tuning.facts import draw_landscape, host_facts
-from tuning.home import Home, Job
-from tuning.jobspec import JobSpec
+from tuning.jobs import FAILURE, REPORT, Job
 from tuning.labels import Labels
-from tuning.loop import Listener, Progress, make_plan, results_of, run_loop
+from tuning.loop import Announce, Listener, Listeners, make_plan, results_of, run_loop
 from tuning.pool import InProcessPool, Pool
 from tuning.projection import report_run, setting_run
+from tuning.ray_pool import OnCluster, RayPool
 from tuning.report import Report, RunFacts
 from tuning.results import SettingResult
 from tuning.study import StudyStore
 from tuning.work import Work
 
 __all__ = [
+    "MISSING",
     "Announce",
     "Workers",
     "check_workers",
@@ -38,57 +39,64 @@ __all__ = [
     "saved_facts",
 ]
 
-Workers = int | Literal["inline"] | None
-Announce = Callable[[str], None]
+Workers = int | Literal["inline"] | OnCluster | None
 
+#: The file that says what MLflow lacks when nobody is at work on the job any more.
+MISSING = "mlflow-missing.txt"
 _TRACKING_PATIENCE_SECONDS = 60.0
 
 
 def run_job(
     job: Job,
-    problem: Problem,
+    make_problem: Callable[[], Problem],
     *,
     workers: Workers = None,
     listen: Listener | None = None,
     announce: Announce | None = None,
+    patience: float = _TRACKING_PATIENCE_SECONDS,
 ) -> Report:
     """Carry `job` through from wherever its study stands; write its report and its projection to
     MLflow.
 
     Args:
+        make_problem: called when the lease is held: data may take minutes to come.
         announce: called with a line when something happens that people should know.
+        patience: seconds to wait for MLflow when all else is done.
     """
     check_workers(workers)
-    spec = job.spec
-    with job.lease, contextlib.ExitStack() as stack:
-        (job.folder / "failure.txt").unlink(missing_ok=True)
+    listener = Listeners(listen or _silent, announce or _silent)
+    with job.writing() as store, contextlib.ExitStack() as stack:
+        job.remove(FAILURE)
         begin = time.monotonic()
-        store = _open_study(job, spec)
-        tracker = _tracker(job, spec)
+        tracker = _tracker(job)
         tracker.start()  # its imports and migrations take seconds: beside those of Ray
         stack.callback(tracker.close, 0.0)
+        problem = make_problem()
         before = results_of(store)
-        results = _train(job, problem, workers, store, before, tracker, listen or _silent)
+        results = _train(job, problem, workers, store, before, tracker, listener)
         saved = saved_facts(job) if len(results) == len(before) else None
         run = saved or run_facts(job, results, time.monotonic() - begin)
         report = report_of(job, problem, results, run)
+        _note_place(job, tracker)  # now, for with the report the job is done, and shown with it
         tracker.reconcile(_runs(job, report, results, _write_files(job, report)))
-        missing = tracker.close(_TRACKING_PATIENCE_SECONDS)
-        if missing and announce is not None:
+        missing = tracker.close(patience)
+        if missing:
             why = tracker.problem or "it is slow"
-            announce(
+            lacks = (
                 f"MLflow lacks {len(missing)} runs ({why}); surefoot resume {job.id} completes it"
             )
-        if tracker.experiment_id is not None:
-            job.write("mlflow-experiment.txt", tracker.experiment_id + "\n")
-        if tracker.url is not None:
-            job.write("mlflow-url.txt", tracker.url + "\n")
+            job.write(MISSING, lacks + "\n")
+            listener.announce(lacks)
+        else:
+            job.remove(MISSING)
+        _note_place(job, tracker)
     return report
 
 
 def check_workers(workers: object) -> None:
-    """Raises InvalidInput unless `workers` is None, "inline" or a whole number from 1 to 10,000."""
-    if workers is None or workers == "inline":
+    """Raises InvalidInput unless `workers` is None, "inline", a cluster or a whole number from 1 to
+    10,000."""
+    if workers is None or workers == "inline" or isinstance(workers, OnCluster):
         return
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 10_000:
         raise InvalidInput(
@@ -103,7 +111,7 @@ def _train(
     store: StudyStore,
     before: Sequence[SettingResult],
     tracker: tracking.Tracker,
-    listen: Listener,
+    listener: Listeners,
 ) -> list[SettingResult]:
     """Carry the study to its end; each result goes to MLflow as soon as it has been told."""
     spec, facts = job.spec, job.header["problem"]
@@ -116,11 +124,14 @@ def _train(
         tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
 
     finished = len(before) >= spec.search.settings and not plan.confirm(before)
-    with contextlib.closing(_make_pool(problem, work, "inline" if finished else workers)) as pool:
+    timeout = spec.cluster.task_timeout
+    pool = _make_pool(problem, work, "inline" if finished else workers, timeout)
+    with contextlib.closing(pool):
         try:
-            return run_loop(spec, plan, pool, store, told, listen)
+            return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
-            job.write("failure.txt", f"{error}\n")
+            store.hold()  # what whoever has taken over finds counts, and not this
+            job.write(FAILURE, f"{error}\n")
             raise
 
 
@@ -136,34 +147,34 @@ def _runs(
     return [*runs, report_run(report, files, (created, ended))]
 
 
-def _silent(progress: Progress) -> None:
+def _note_place(job: Job, tracker: tracking.Tracker) -> None:
+    """Keep where in MLflow the job is, if that is known by now."""
+    if tracker.experiment_id is not None:
+        job.write("mlflow-experiment.txt", tracker.experiment_id + "\n")
+    if tracker.url is not None:
+        job.write("mlflow-url.txt", tracker.url + "\n")
+
+
+def _silent(news: object) -> None:
     """Nobody is listening."""
 
 
-def _open_study(job: Job, spec: JobSpec) -> StudyStore:
-    try:
-        return StudyStore.open(job.study_url, job.id)
-    except InvalidInput:  # cut off between making the folder and making the study
-        return StudyStore.create(job.study_url, job.id, {"job": spec.answer_key})
-
-
-def _tracker(job: Job, spec: JobSpec) -> tracking.Tracker:
-    home = Home(job.folder.parent.parent)
-    uri = spec.tracking.uri
+def _tracker(job: Job) -> tracking.Tracker:
+    uri, artifact_root = job.tracking
     return tracking.Tracker(
-        uri or home.tracking_uri,
+        uri,
         job.id,
-        artifact_root=home.artifacts,
-        experiment_tags={"surefoot.job": job.id, "problem": spec.problem.name},
+        artifact_root=artifact_root,
+        experiment_tags={"surefoot.job": job.id, "problem": job.spec.problem.name},
     )
 
 
-def _make_pool(problem: Problem, work: Work, workers: Workers) -> Pool:
+def _make_pool(problem: Problem, work: Work, workers: Workers, timeout: float) -> Pool:
     if workers == "inline":
         return InProcessPool(problem, work)
-    from tuning.ray_pool import RayPool
-
-    return RayPool(problem, work, workers=workers)
+    if isinstance(workers, OnCluster):
+        return RayPool(problem, work, cluster=workers, timeout=timeout)
+    return RayPool(problem, work, workers=workers, timeout=timeout)
 
 
 def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> RunFacts:
@@ -182,7 +193,7 @@ def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> Run
 
 def saved_facts(job: Job) -> RunFacts | None:
     """The facts of the run that finished the job, if one did and its report can still be read."""
-    saved = job.read("report.json")
+    saved = job.read(REPORT)
     try:
         return None if saved is None else RunFacts(**json.loads(saved)["run"])
     except (ValueError, KeyError, TypeError):
@@ -202,9 +213,7 @@ def report_of(
 
 
 def _write_files(job: Job, report: Report) -> dict[str, bytes | str]:
-    """The report's files, in the job's folder; report.json last, for it says that the job is
-    done.
-    """
+    """The report's files; report.json last, for it says that the job is done."""
     from tuning.render.files import to_csv
     from tuning.render.page import page
     from tuning.render.pictures import pictures
@@ -215,7 +224,7 @@ def _write_files(job: Job, report: Report) -> dict[str, bytes | str]:
         "settings.csv": to_csv(report),
         **drawn,
     }
-    files["report.json"] = report.to_json()
+    files[REPORT] = report.to_json()
     for name, content in files.items():
         job.write(name, content)
     return files

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are used: stats takes half a second
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from trainers.errors import InvalidInput
 
@@ -110,7 +110,7 @@ def wilson(count: int, total: int, *, undecided: int = 0, confidence: float = 0.
         return Rate(count, total, 0.0, 1.0, undecided)
 
     def interval(successes: int) -> tuple[float, float]:
-        test = stats.binomtest(successes, total)
+        test = scipy.stats.binomtest(successes, total)
         bounds = test.proportion_ci(confidence_level=confidence, method="wilson")
         return float(bounds.low), float(bounds.high)
 
@@ -130,7 +130,7 @@ def clopper_pearson_upper(count: int, total: int, confidence: float = 0.95) -> f
     _check_fraction("confidence", confidence)
     if count == total:
         return 1.0
-    return float(stats.beta.ppf(confidence, count + 1, total - count))
+    return float(scipy.stats.beta.ppf(confidence, count + 1, total - count))
 
 
 def clopper_pearson_lower(count: int, total: int, confidence: float = 0.95) -> float:
@@ -144,7 +144,7 @@ def clopper_pearson_lower(count: int, total: int, confidence: float = 0.95) -> f
     _check_fraction("confidence", confidence)
     if count == 0:
         return 0.0
-    return float(stats.beta.ppf(1 - confidence, count, total - count + 1))
+    return float(scipy.stats.beta.ppf(1 - confidence, count, total - count + 1))
 
 
 def restarts_needed(max_rate: float, confidence: float) -> int:
@@ -186,7 +186,7 @@ def mcnemar(a: ArrayLike, b: ArrayLike) -> Comparison:
     first_only = int(np.sum(first & ~second))
     second_only = int(np.sum(second & ~first))
     discordant = first_only + second_only
-    p_value = float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
+    p_value = float(scipy.stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
     return Comparison(first_only, second_only, p_value)
 
 

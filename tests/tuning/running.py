@@ -9,7 +9,7 @@ from trainers import Problem
 from tuning.analysis import build_report
 from tuning.facts import problem_facts
 from tuning.jobspec import JobSpec, read_spec
-from tuning.loop import Progress, make_plan, run_loop
+from tuning.loop import Listeners, Progress, make_plan, run_loop
 from tuning.pool import InProcessPool
 from tuning.report import Report, RunFacts
 from tuning.results import SettingResult
@@ -36,7 +36,7 @@ def carry_on(
 
     plan = make_plan(spec, problem.flops(), problem.known_minimum)
     pool = InProcessPool(problem, Work.of(spec))
-    return run_loop(spec, plan, pool, store, on_told, seen.append), seen
+    return run_loop(spec, plan, pool, store, on_told, Listeners(seen.append, print)), seen
 
 
 def new_store(tmp_path: Path, name: str = "job") -> StudyStore:

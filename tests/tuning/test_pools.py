@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ray.exceptions import OwnerDiedError
 from threadpoolctl import threadpool_info
 
 import tuning
@@ -323,6 +324,21 @@ def test_a_problem_that_does_not_arrive_is_the_problem_s_failure() -> None:
     pool.close()
     assert isinstance(event, Failed)
     assert "cannot live here" in event.trace
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_problem_that_the_cluster_has_lost_is_no_failure() -> None:
+    """A worker that cannot fetch a task's arguments raises so, in the task's name."""
+
+    def lose(*_: Any) -> None:
+        raise OwnerDiedError("00", b"", "")
+
+    pool = RayPool(Bowl(), WORK)
+    pool._remote = pool._ray.remote(max_retries=0)(lose)
+    (event,) = carry_out(pool, [setting(0)]).values()
+    pool.close()
+    assert isinstance(event, Lost)
+    assert "OwnerDiedError" in event.why
 
 
 @pytest.mark.usefixtures("ray")

@@ -1,0 +1,60 @@
+"""What may go wrong on a cluster while a job is at work: the report is the same, or says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.client import Client, until, without
+from tuning.jobs import State
+
+
+@pytest.mark.usefixtures("_as_client")
+def test_a_worker_comes_and_goes_and_mlflow_is_away_for_a_while(client: Client) -> None:
+    cluster = client.cluster
+    file = client.valley("disturbed", settings=20, seconds=0.5)
+    job_id = client.submit(file)
+    until(lambda: client.database.job(job_id).told > 0, lambda: client.lines(job_id))
+    with without(client, "mlflow"):
+        new = cluster.add_worker()
+        until(
+            lambda: bool({pid for pid, _ in client.times(file)} & set(cluster.pids(new))),
+            lambda: client.lines(job_id),
+        )
+        cluster.kill(new)
+        client.write("0", "disturbed.marks/seconds")
+        client.wait(job_id)
+    client.idle(job_id)
+    assert client.answer(job_id) == client.here(file)
+    entry = client.database.job(job_id).entry
+    assert (entry.attempt, entry.complete) == (1, True), client.lines(job_id)
+    assert "a task was lost" in client.lines(job_id)
+    assert client.database.job(job_id).read("mlflow-missing.txt") is None
+
+    from mlflow import MlflowClient
+
+    records = MlflowClient(cluster.environment["MLFLOW_TRACKING_URI"])
+    experiment = records.get_experiment_by_name(job_id)
+    assert experiment is not None
+    runs = records.search_runs([experiment.experiment_id])
+    told = client.database.job(job_id).told
+    assert [run.info.status for run in runs] == ["FINISHED"] * (told + 1)
+
+
+def test_a_task_that_hangs_is_killed_and_tried_again(client: Client) -> None:
+    file = client.valley("hangs", cluster="task_timeout = 2")
+    client.write("", "hangs.marks/hang")
+    job_id = client.submit(file)
+    client.wait(job_id)
+    assert "a task was lost" in client.lines(job_id)
+    assert client.answer(job_id) == client.here(file)
+
+
+def test_a_problem_that_eats_the_memory_fails_with_a_clear_line(client: Client) -> None:
+    file = client.valley("greedy")
+    client.write("", "greedy.marks/memory")
+    ran = client.surefoot("submit", file, "-q")
+    job_id = ran.out.strip()
+    assert ran.code == 1, ran
+    assert "out of memory: the valley is full" in ran.err.splitlines()[-1]
+    assert client.state(job_id) is State.FAILED
+    assert client.lines(job_id).count("a task was lost") > 1

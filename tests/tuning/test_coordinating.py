@@ -1,0 +1,118 @@
+"""A coordinator, whole but for Ray: when it holds its lease, and what it records when it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.postgres import Postgres
+from tests.tuning.cluster import ADDRESS, TABLE, FakeRay, emptied, new_url
+from trainers import Problem, get_problem
+from tuning import coordinating, running, submitting
+from tuning.database import Database, DatabaseJob
+from tuning.jobs import FAILURE, State
+from tuning.lease import LeaseHeld
+from tuning.pool import InProcessPool, Pool
+from tuning.postgres_lease import PostgresLease
+from tuning.work import Work
+
+NOWHERE = "http://127.0.0.1:1"  # of MLflow, which is away
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> str:
+    return new_url(postgres)
+
+
+@pytest.fixture
+def job(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseJob]:
+    """Submitted, and to be carried out in this process."""
+
+    def pool(problem: Problem, work: Work, **_: Any) -> Pool:
+        return InProcessPool(problem, work)
+
+    monkeypatch.setattr(running, "RayPool", pool)
+    monkeypatch.setattr(submitting, "RayJobs", FakeRay())
+    monkeypatch.setattr(coordinating, "_TRACKING_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    monkeypatch.setenv("SUREFOOT_STORAGE_URL", url)
+    with emptied(Database(url)) as database:
+        sent = submitting.submit(TABLE, address=ADDRESS, storage=url, owner="ann")
+        yield database.job(sent.id)
+
+
+@pytest.fixture
+def making(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Problem]], None]:
+    """Has the problem made as given."""
+
+    def set_to(make: Callable[[], Problem]) -> None:
+        monkeypatch.setattr(DatabaseJob, "make_problem", lambda *_, **__: make())
+
+    return set_to
+
+
+def log(job: DatabaseJob) -> str:
+    return "\n".join(line.text for line in job.lines())
+
+
+Making = Callable[[Callable[[], Problem]], None]
+
+
+def test_the_lease_is_held_while_the_problem_is_made(job: DatabaseJob, making: Making) -> None:
+    """Its data may take longer to come than the keeper waits for a coordinator without a lease."""
+    seen: list[State] = []
+
+    def make() -> Problem:
+        seen.append(job.state)
+        return get_problem("double-well")
+
+    making(make)
+    assert coordinating.coordinate(job.id) == 0, log(job)
+    assert seen == [State.RUNNING]
+    assert job.state is State.DONE
+
+
+def test_a_failure_is_recorded(job: DatabaseJob, making: Making) -> None:
+    def make() -> Problem:
+        raise ArithmeticError("there is none")
+
+    making(make)
+    assert coordinating.coordinate(job.id) == 1
+    assert job.state is State.FAILED
+    failure = job.read(FAILURE) or ""
+    assert failure.startswith("the problem cannot be made on the cluster:\nTraceback")
+    assert failure.endswith("ArithmeticError: there is none\n\n")
+
+
+def test_who_has_lost_the_lease_records_no_failure(
+    job: DatabaseJob, making: Making, postgres: Postgres
+) -> None:
+    """Another is at work, and may find that all is well."""
+    with ExitStack() as other:
+
+        class Taken(Problem):
+            parameters, known_minimum = 1, 0.0
+
+            def initial(self, rng: np.random.Generator) -> np.ndarray:
+                return rng.normal(size=1)
+
+            def loss_and_gradient(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                postgres.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    f"where application_name like 'surefoot {os.getpid()}@%'"
+                )
+                other.enter_context(PostgresLease(job.database.url, job.id))
+                raise ArithmeticError("not on this machine")
+
+        making(Taken)
+        assert coordinating.coordinate(job.id) == 1
+        assert job.read(FAILURE) is None
+        assert " leaves: " in log(job)
+        with pytest.raises(LeaseHeld):
+            job.fail("why")
+        assert job.state is State.RUNNING

@@ -1,0 +1,215 @@
+"""`surefoot doctor`: is the cluster fit to carry out a job, seen from here and from its inside?"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from trainers import InvalidInput, SurefootError
+from tuning import postgres, tracking
+from tuning.database import Database
+from tuning.home import Home
+from tuning.ray_jobs import RayJobs
+from tuning.ray_pool import cluster_facts
+
+__all__ = ["PROBED", "Finding", "examine", "probe"]
+
+_PROBE_SECONDS = 90.0
+_POLL_SECONDS = 0.5
+_LEAST_FREE_BYTES = 1_000_000_000
+#: How the line with what `probe` saw begins.
+PROBED = "surefoot probe: "
+#: Packages whose versions must be the same on both sides: what is pickled, and what rounds.
+_SAME = ("surefoot", "ray", "numpy", "optuna")
+_SAME_VERSIONS = (
+    "install the same versions on both sides (requirements.lock): what is pickled here is read "
+    "there"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: in a word. found: in a few words. remedy: what to do; empty if it is well.
+    """
+
+    what: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+def examine(address: str | None = None, storage: str | None = None) -> list[Finding]:
+    """Look at the cluster at `address` and its database at `storage` (defaults as for `submit`)."""
+    mine = _database(storage)
+    findings = [_finding("database", mine), _finding("MLflow", _mlflow())]
+    try:
+        ray = RayJobs(address)
+    except SurefootError as error:
+        return [Finding("Ray", False, "not at hand", str(error)), *findings]
+    reached = Finding("Ray", True, f"{ray.address} answers and takes the token")
+    try:
+        there = _ask(ray)
+    except SurefootError as error:
+        return [reached, *findings, Finding("inside", False, "no answer", str(error))]
+    return [reached, *findings, *_versions(there), *_inside(there, mine)]
+
+
+def probe() -> dict[str, Any]:
+    """What `examine` wants to know from inside: run as a Ray job, on the head."""
+    home = Home().folder
+    place = next(path for path in (home, *home.parents) if path.exists())
+    return {
+        "versions": _my_versions(),
+        "database": _database(None),
+        "mlflow": _mlflow(),
+        "home": str(home),
+        "writable": os.access(place, os.W_OK),
+        "free_bytes": shutil.disk_usage(place).free,
+        **cluster_facts(_my_versions),
+    }
+
+
+def _my_versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in _SAME}}
+
+
+def _database(storage: str | None) -> dict[str, Any]:
+    """`id` of the database, the same from wherever it is seen; or `error`."""
+    try:
+        database = Database.configured(storage)
+        if database is None:
+            return {"error": "SUREFOOT_STORAGE_URL is not set"}
+        with database.session() as session:
+            row = session.execute(
+                "select system_identifier::text || '/' || current_database(),"
+                " coalesce(has_table_privilege(to_regclass('surefoot_job'), 'insert'),"
+                " has_schema_privilege('public', 'create')), current_user"
+                " from pg_control_system()"
+            ).fetchone()
+    except SurefootError as error:
+        return {"error": str(error)}
+    assert row is not None  # it selects one
+    return {"id": row[0], "writes": row[1], "user": row[2], "at": postgres.mask(database.url)}
+
+
+def _mlflow() -> dict[str, Any]:
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return {"error": "MLFLOW_TRACKING_URI is not set"}
+    try:
+        tracking.check(uri)
+        tracking.reach(uri)
+    except InvalidInput as error:
+        return {"error": str(error)}
+    return {"at": tracking.mask(uri)}
+
+
+def _finding(what: str, seen: dict[str, Any]) -> Finding:
+    if "error" in seen:
+        return Finding(what, False, "not at hand", seen["error"])
+    found = f"{seen['at']} answers"
+    if seen.get("writes") is False:
+        return Finding(
+            what, True, f"{found}; user {seen['user']} may only read: no jobs can be submitted"
+        )
+    return Finding(what, True, found)
+
+
+def _ask(ray: RayJobs) -> dict[str, Any]:
+    """Run `surefoot probe` on the cluster."""
+    submission = f"surefoot-doctor-{uuid.uuid4().hex[:12]}"
+    ray.submit(submission, "python -m tuning probe")
+    deadline = time.monotonic() + _PROBE_SECONDS
+    while ray.alive(submission):
+        if time.monotonic() > deadline:
+            ray.stop(submission)
+            raise InvalidInput(
+                f"a job did not begin and end within {_PROBE_SECONDS:g} s: look at the cluster's "
+                f"dashboard, {ray.address}, and at its head's memory and logs"
+            )
+        time.sleep(_POLL_SECONDS)
+    log = ray.log(submission)
+    for line in log.splitlines():
+        if line.startswith(PROBED):
+            found: dict[str, Any] = json.loads(line.removeprefix(PROBED))
+            return found
+    last = (log.strip().splitlines() or ["it printed nothing"])[-1]
+    raise InvalidInput(
+        f"surefoot does not run on the cluster ({last[:200]}): install the version that is here, "
+        f"{version('surefoot')}, on every node"
+    )
+
+
+def _versions(there: dict[str, Any]) -> list[Finding]:
+    here = _my_versions()
+    findings = []
+    for place, versions in (("head", there["versions"]), ("worker", there["worker_versions"])):
+        if versions is None:
+            continue
+        other = [
+            f"{name} {versions[name]} there, {here[name]} here"
+            for name in here
+            if _shown(name, versions[name]) != _shown(name, here[name])
+        ]
+        same = f"Python {versions['python']}, surefoot {versions['surefoot']}, as here"
+        findings.append(
+            Finding(
+                f"{place}'s versions",
+                not other,
+                "; ".join(other) or same,
+                _SAME_VERSIONS if other else "",
+            )
+        )
+    return findings
+
+
+def _shown(name: str, number: str) -> str:
+    """Of Python, only 3.11 of 3.11.14 matters."""
+    return ".".join(number.split(".")[:2]) if name == "python" else number
+
+
+def _inside(there: dict[str, Any], mine: dict[str, Any]) -> list[Finding]:
+    theirs = there["database"]
+    if "error" not in theirs and "error" not in mine and theirs["id"] != mine["id"]:
+        database = Finding(
+            "head's database",
+            False,
+            "not the one that is seen from here",
+            "let SUREFOOT_STORAGE_URL name the same database here and where the Ray head runs",
+        )
+    else:
+        database = _finding("head's database", theirs)
+    gigabytes = there["free_bytes"] / 1e9
+    room = there["writable"] and there["free_bytes"] >= _LEAST_FREE_BYTES
+    cpus, free, nodes = there["cpus"], there["free_cpus"], there["nodes"]
+    return [
+        database,
+        _finding("head's MLflow", there["mlflow"]),
+        Finding(
+            "head's disk",
+            room,
+            f"{gigabytes:.1f} GB free for {there['home']}"
+            + ("" if there["writable"] else ", which cannot be written"),
+            "" if room else "free some space on the head, or set SUREFOOT_HOME to another folder",
+        ),
+        Finding(
+            "CPUs",
+            cpus > 0,
+            f"{free:g} of {cpus:g} free, on {nodes} nodes",
+            "" if cpus > 0 else "no node has CPUs: start workers (--scale ray-worker=N)",
+        ),
+    ]
