@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.processes import end, living, wait_until_gone
-from tuning.home import Home, Job
+from tuning.home import FolderJob, Home
 from tuning.lease import holder
 from tuning.loop import results_of
 from tuning.study import StudyStore
@@ -80,7 +80,7 @@ class World:
         return process
 
     @property
-    def job(self) -> Job:
+    def job(self) -> FolderJob:
         """The one that was begun last."""
         return Home(self.home).jobs()[-1]
 
@@ -157,7 +157,9 @@ def test_ten_kills_change_nothing(world: World, tmp_path: Path) -> None:
     assert mlflow(world.home, job) == mlflow(world.home, calm)
 
 
-def wait_until_it_works(world: World, process: subprocess.Popen[bytes], *others: Job) -> float:
+def wait_until_it_works(
+    world: World, process: subprocess.Popen[bytes], *others: FolderJob
+) -> float:
     """Seconds until the process holds the lease of a job that is none of `others`, or has ended."""
     begin = time.monotonic()
     while process.poll() is None:
@@ -171,7 +173,7 @@ def wait_until_it_works(world: World, process: subprocess.Popen[bytes], *others:
     return time.monotonic() - begin
 
 
-def wait_until_told(process: subprocess.Popen[bytes], job: Job, count: float) -> None:
+def wait_until_told(process: subprocess.Popen[bytes], job: FolderJob, count: float) -> None:
     """Until the study has `count` results, or the process has ended."""
     begin = time.monotonic()
     while process.poll() is None and told(job) < count:
@@ -179,19 +181,19 @@ def wait_until_told(process: subprocess.Popen[bytes], job: Job, count: float) ->
         time.sleep(0.05)
 
 
-def told(job: Job) -> int:
+def told(job: FolderJob) -> int:
     path = job.folder / "study.log"
     return len(results_of(StudyStore.open(job.study_url, job.id))) if path.exists() else 0
 
 
-def answer(job: Job) -> dict[str, Any]:
+def answer(job: FolderJob) -> dict[str, Any]:
     """The report, apart from the facts of the run."""
     text = job.read("report.json")
     assert text is not None
     return {**json.loads(text), "run": None}
 
 
-def study(job: Job) -> list[dict[str, Any]]:
+def study(job: FolderJob) -> list[dict[str, Any]]:
     """The trials in the order in which they were told, apart from the times of the host."""
     times = ("training_seconds", "classifying_seconds", "finished_at")
     results = results_of(StudyStore.open(job.study_url, job.id))
@@ -199,7 +201,7 @@ def study(job: Job) -> list[dict[str, Any]]:
     return [{k: v for k, v in r.to_json().items() if k not in times} for r in results]
 
 
-def mlflow(home: Path, job: Job) -> dict[str, Counter[tuple[str, int, float]]]:
+def mlflow(home: Path, job: FolderJob) -> dict[str, Counter[tuple[str, int, float]]]:
     """Key -> the metric points of its one run, which is finished; read past MLflow's own code."""
     with closing(sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True)) as store:
         runs = store.execute(
