@@ -17,6 +17,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -109,18 +110,16 @@ class PostgresLease:
         """A new connection that has the lock."""
         application = f"surefoot {os.getpid()}@{socket.gethostname()}"
         connection = connect(self.url, application=application)
-        try:
-            with translated(self.url):
-                connection.execute(NOTICING)
-                for attempt in range(ATTEMPTS):
-                    time.sleep(PAUSE_SECONDS if attempt else 0)
-                    if self._try(connection):
-                        connection.autocommit = False  # as SQLAlchemy expects it
-                        return connection
+        with ExitStack() as undo, translated(self.url):
+            undo.callback(connection.close)
+            connection.execute(NOTICING)
+            for attempt in range(ATTEMPTS):
+                time.sleep(PAUSE_SECONDS if attempt else 0)
+                if self._try(connection):
+                    connection.autocommit = False  # as SQLAlchemy expects it
+                    undo.pop_all()
+                    return connection
             raise LeaseHeld(_place(self.url, self.name), holder(self.url, self.name))
-        except BaseException:
-            connection.close()
-            raise
 
     def _try(self, connection: Connection) -> bool:
         [(taken, *identity)] = connection.execute(
