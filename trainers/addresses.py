@@ -7,7 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from trainers.errors import InvalidInput
+from trainers.errors import InvalidInput, Unavailable
 from trainers.suggest import nearest
 
 __all__ = ["fetch", "is_address", "masked"]
@@ -42,7 +42,7 @@ def fetch(uri: str) -> bytes:
     """What is at `uri`, through fsspec, whose drivers find their credentials as they always do.
 
     Raises:
-        InvalidInput: it cannot be had, in one line without its credentials.
+        InvalidInput: it cannot be had, in one line without its credentials; Unavailable: now.
     """
     import fsspec
 
@@ -65,7 +65,8 @@ def fetch(uri: str) -> bytes:
     # Each driver raises its own errors, and most of them quote the URI, credentials and all: so
     # neither their words nor they themselves (`from None`) go any further.
     except Exception as error:  # noqa: BLE001
-        raise InvalidInput(f"{where} cannot be fetched: {_reason(error)}") from None
+        kind = Unavailable if _may_pass(error) else InvalidInput
+        raise kind(f"{where} cannot be fetched: {_reason(error)}") from None
     if len(content) > _MOST_BYTES:
         raise InvalidInput(f"{where} is larger than {_MOST_BYTES:,} bytes; give a part of it")
     return bytes(content)
@@ -80,6 +81,15 @@ def _web_client(uri: str) -> dict[str, Any]:
         "encoded": "%" in uri,  # encoded again, a signature would not fit any more
         "skip_instance_cache": True,
     }
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later."""
+    status = getattr(error, "status", None)
+    if isinstance(status, int):
+        return status >= 500 or status in (408, 429)  # time-out, too many requests
+    lasting = FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError
+    return isinstance(error, OSError) and not isinstance(error, lasting)
 
 
 def _reason(error: Exception) -> str:

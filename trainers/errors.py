@@ -2,12 +2,13 @@
 
 SurefootError            every error this distribution raises on purpose
 ├── InvalidInput         the caller asked for something that cannot be (CLI: exit code 2)
+│   └── Unavailable      now; another time it may
 └── ProblemFailed        a problem's own code raised on a worker (CLI: exit code 1)
 """
 
 from __future__ import annotations
 
-__all__ = ["InvalidInput", "ProblemFailed", "SurefootError"]
+__all__ = ["InvalidInput", "ProblemFailed", "SurefootError", "Unavailable"]
 
 _LONGEST = 400  # characters
 
@@ -30,6 +31,10 @@ class InvalidInput(SurefootError):
         if len(message) > _LONGEST:
             message = f"{message[: _LONGEST // 2]} ... {message[5 - _LONGEST // 2 :]}"
         super().__init__(message)
+
+
+class Unavailable(InvalidInput):
+    """What the caller named cannot be had now, as from a server that is overloaded."""
 
 
 class ProblemFailed(SurefootError):

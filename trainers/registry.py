@@ -73,7 +73,7 @@ def get_problem(name: str, **parameters: Any) -> Problem:
     try:
         return kind(**parameters)
     except InvalidInput as error:
-        raise InvalidInput(f"problem {name}: {error}") from error
+        raise type(error)(f"problem {name}: {error}") from error
 
 
 def _import(name: str) -> type[Problem]:

@@ -17,6 +17,7 @@ from typing import Self
 from rich.console import Console
 
 from trainers import InvalidInput, Problem, ProblemFailed, SurefootError
+from trainers.errors import Unavailable
 from tuning import postgres
 from tuning.database import Database, DatabaseJob
 from tuning.lease import LeaseHeld
@@ -50,7 +51,7 @@ def coordinate(job_id: str) -> int:
         diary.say(f"coordinator {os.getpid()} on {socket.gethostname()} begins")
         try:
             _carry_through(job, diary)
-        except (LeaseHeld, LeaseLost, postgres.Unreachable, OSError) as error:
+        except (LeaseHeld, LeaseLost, Unavailable, postgres.Unreachable, OSError) as error:
             diary.say(f"coordinator {os.getpid()} leaves: {error}")
             return 1
         except (InvalidInput, ProblemFailed) as error:

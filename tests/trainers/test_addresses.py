@@ -22,7 +22,8 @@ import pytest
 from trainers import addresses
 from trainers.addresses import fetch, masked
 from trainers.data import load
-from trainers.errors import InvalidInput
+from trainers.errors import InvalidInput, Unavailable
+from trainers.registry import get_problem
 
 ROWS = pd.DataFrame({"a": np.arange(40.0) ** 2, "b": np.arange(40.0) % 7, "y": np.arange(40) % 2})
 
@@ -52,6 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.site.silent.wait(30)
             return
         status = 403 if path == "/secret.csv" else 200 if path in self.site.files else 404
+        if path.startswith("/status/"):
+            status = int(path.removeprefix("/status/").removesuffix(".csv"))
         content = self.site.files.get(path, b"")
         self.send_response(status)
         self.send_header("Content-Length", str(len(content) + (path == "/cut.csv")))
@@ -149,6 +152,15 @@ def test_what_the_server_says(site: Site) -> None:
         load(site.uri("/bad.csv"), target="y")
     with pytest.raises(InvalidInput, match=r"token=\*\*\*': the file is empty"):
         load(site.uri("/empty.csv?token=hush"), target="y")
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"), [(404, False), (403, False), (408, True), (429, True), (503, True)]
+)
+def test_what_may_pass_is_told_from_what_will_not(site: Site, status: int, passes: bool) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        get_problem("mlp", data=site.uri(f"/status/{status}.csv"), target="y", hidden=[2])
+    assert isinstance(caught.value, Unavailable) == passes
 
 
 def test_a_server_that_is_not_there_or_says_nothing(

@@ -13,6 +13,7 @@ import pytest
 from tests.postgres import Postgres
 from tests.tuning.cluster import ADDRESS, TABLE, FakeRay, emptied, new_url
 from trainers import Problem, get_problem
+from trainers.errors import Unavailable
 from tuning import coordinating, running, submitting
 from tuning.database import Database, DatabaseJob
 from tuning.jobs import FAILURE, State
@@ -75,6 +76,16 @@ def test_the_lease_is_held_while_the_problem_is_made(job: DatabaseJob, making: M
     assert coordinating.coordinate(job.id) == 0, log(job)
     assert seen == [State.RUNNING]
     assert job.state is State.DONE
+
+
+def test_data_that_cannot_be_had_now_are_no_failure(job: DatabaseJob, making: Making) -> None:
+    def make() -> Problem:
+        raise Unavailable("data = 's3://a/b.csv' cannot be fetched: the server answers 503")
+
+    making(make)
+    assert coordinating.coordinate(job.id) == 1
+    assert job.state is State.WAITING
+    assert "leaves: data = 's3://a/b.csv' cannot be fetched" in log(job)
 
 
 def test_a_failure_is_recorded(job: DatabaseJob, making: Making) -> None:
