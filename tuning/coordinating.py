@@ -85,7 +85,6 @@ def _carry_through(job: DatabaseJob, diary: Diary) -> None:
         lines(progress)
         if progress.finished:
             diary.say("writing the report, and what MLflow lacks")
-        pulse.feel()
 
     share = Share(spec.cluster.max_tasks, lambda: pulse.active)
     run_job(
@@ -94,6 +93,7 @@ def _carry_through(job: DatabaseJob, diary: Diary) -> None:
         workers=OnCluster(spec.cluster.cpus_per_task, share),
         listen=listen,
         announce=diary.say,
+        pulse=pulse.feel,
         patience=_TRACKING_PATIENCE_SECONDS,
     )
     if job.read(MISSING) is None:

@@ -20,6 +20,7 @@ from tuning.work import label, parts_of
 
 __all__ = [
     "Announce",
+    "Hold",
     "Listener",
     "Listeners",
     "Progress",
@@ -57,10 +58,14 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told what: progress, again and again; and a line when something has gone wrong."""
+    """Who is told what: progress, again and again; and a line when something has gone wrong.
+
+    `pulse` is called every few seconds as long as somebody is at work, and may raise to end that.
+    """
 
     progress: Listener
     announce: Announce
+    pulse: Callable[[], None] = lambda: None
 
 
 def make_proposer(spec: JobSpec) -> Proposer:
@@ -172,7 +177,7 @@ def run_loop(
         LeaseHeld: another coordinator has taken over.
     """
     coordinator = Coordinator(plan, results_of(store))
-    hold = _Hold(store)
+    hold = Hold(store)
     begin, restarts, lost, running = time.monotonic(), 0, 0, 0
     news: tuple[str, ...] = ()
     later: list[tuple[float, Submit]] = []  # when -> what the pool is given then
@@ -204,6 +209,7 @@ def run_loop(
                 news,
             )
         )
+        listeners.pulse()
         if finished:
             return coordinator.told
         hold.renew()
@@ -229,7 +235,7 @@ def _pause_before(attempt: int) -> float:
     return min(2.0 ** (attempt - 1), _LONGEST_RETRY_SECONDS) if attempt else 0.0
 
 
-class _Hold:
+class Hold:
     """A lease whose session was lost is taken again within seconds, not with the next result: who
     looks after the jobs would think that nobody is at work."""
 
@@ -237,6 +243,11 @@ class _Hold:
         self._store, self._next = store, 0.0
 
     def renew(self) -> None:
+        """See to it, if it is time to.
+
+        Raises:
+            LeaseHeld: another coordinator has taken over.
+        """
         if time.monotonic() < self._next:
             return
         with suppress(Unreachable):  # `append` waits for it, and says so

@@ -19,7 +19,7 @@ from tuning.analysis import build_report
 from tuning.facts import draw_landscape, host_facts
 from tuning.jobs import FAILURE, REPORT, Job
 from tuning.labels import Labels
-from tuning.loop import Announce, Listener, Listeners, make_plan, results_of, run_loop
+from tuning.loop import Announce, Hold, Listener, Listeners, make_plan, results_of, run_loop
 from tuning.pool import InProcessPool, Pool
 from tuning.projection import report_run, setting_run
 from tuning.ray_pool import OnCluster, RayPool
@@ -44,6 +44,7 @@ Workers = int | Literal["inline"] | OnCluster | None
 #: The file that says what MLflow lacks when nobody is at work on the job any more.
 MISSING = "mlflow-missing.txt"
 _TRACKING_PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 1.0
 
 
 def run_job(
@@ -53,6 +54,7 @@ def run_job(
     workers: Workers = None,
     listen: Listener | None = None,
     announce: Announce | None = None,
+    pulse: Callable[[], None] | None = None,
     patience: float = _TRACKING_PATIENCE_SECONDS,
 ) -> Report:
     """Carry `job` through from wherever its study stands; write its report and its projection to
@@ -61,10 +63,11 @@ def run_job(
     Args:
         make_problem: called when the lease is held: data may take minutes to come.
         announce: called with a line when something happens that people should know.
+        pulse: called every few seconds; what it raises ends the work.
         patience: seconds to wait for MLflow when all else is done.
     """
     check_workers(workers)
-    listener = Listeners(listen or _silent, announce or _silent)
+    listener = Listeners(listen or _silent, announce or _silent, pulse or _nothing)
     with job.writing() as store, contextlib.ExitStack() as stack:
         job.remove(FAILURE)
         begin = time.monotonic()
@@ -79,7 +82,9 @@ def run_job(
         report = report_of(job, problem, results, run)
         _note_place(job, tracker)  # now, for with the report the job is done, and shown with it
         tracker.reconcile(_runs(job, report, results, _write_files(job, report)))
-        missing = tracker.close(patience)
+        _wait_for(tracker, patience, store, listener)
+        missing = tracker.close(0.0)
+        store.hold()  # what whoever has taken over finds MLflow to lack counts, and not this
         if missing:
             why = tracker.problem or "it is slow"
             lacks = (
@@ -155,8 +160,24 @@ def _note_place(job: Job, tracker: tracking.Tracker) -> None:
         job.write("mlflow-url.txt", tracker.url + "\n")
 
 
+def _wait_for(
+    tracker: tracking.Tracker, patience: float, store: StudyStore, listener: Listeners
+) -> None:
+    """Until MLflow has all, and no longer than `patience` seconds. The lease is kept meanwhile."""
+    deadline, hold = time.monotonic() + patience, Hold(store)
+    while not tracker.wait(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic()))):
+        if time.monotonic() >= deadline:
+            return
+        hold.renew()
+        listener.pulse()
+
+
 def _silent(news: object) -> None:
     """Nobody is listening."""
+
+
+def _nothing() -> None:
+    """Nobody wants to end it."""
 
 
 def _tracker(job: Job) -> tracking.Tracker:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,13 +18,15 @@ from trainers import Problem, get_problem
 from trainers.errors import Unavailable
 from tuning import coordinating, running, submitting
 from tuning.database import Database, DatabaseJob
-from tuning.jobs import FAILURE, State
+from tuning.jobs import FAILURE, REPORT, State
 from tuning.lease import LeaseHeld
 from tuning.pool import InProcessPool, Pool
 from tuning.postgres_lease import PostgresLease
 from tuning.work import Work
 
 NOWHERE = "http://127.0.0.1:1"  # of MLflow, which is away
+#: The sessions that hold a lease of this process.
+OURS = f"pg_stat_activity where application_name like 'surefoot {os.getpid()}@%'"
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +117,7 @@ def test_who_has_lost_the_lease_records_no_failure(
                 return rng.normal(size=1)
 
             def loss_and_gradient(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                postgres.execute(
-                    "select pg_terminate_backend(pid) from pg_stat_activity "
-                    f"where application_name like 'surefoot {os.getpid()}@%'"
-                )
+                postgres.execute(f"select pg_terminate_backend(pid) from {OURS}")
                 other.enter_context(PostgresLease(job.database.url, job.id))
                 raise ArithmeticError("not on this machine")
 
@@ -127,3 +128,27 @@ def test_who_has_lost_the_lease_records_no_failure(
         with pytest.raises(LeaseHeld):
             job.fail("why")
         assert job.state is State.RUNNING
+
+
+def test_the_lease_is_kept_and_a_stop_felt_while_mlflow_is_waited_for(
+    job: DatabaseJob, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow is away, for ten minutes; the keeper would take a job without its lease for dead."""
+    monkeypatch.setattr(coordinating, "_TRACKING_PATIENCE_SECONDS", 600.0)
+
+    def soon(what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not what():
+            assert time.monotonic() < deadline, log(job)
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(1) as thread:
+        code = thread.submit(coordinating.coordinate, job.id)
+        soon(lambda: job.read(REPORT) is not None)
+        [(lost, _)] = postgres.execute(f"select pid, pg_terminate_backend(pid) from {OURS}")
+        soon(lambda: postgres.execute(f"select pid from {OURS}") not in ([], [(lost,)]))
+        assert not job.entry.complete
+        job.want("stop")
+        assert code.result(timeout=30) == 130
+    assert job.holder is None
+    assert "stopped; what was done is kept" in log(job)

@@ -102,13 +102,17 @@ class Tracker:
                 )
             self.put(run)
 
-    def close(self, timeout: float) -> list[str]:
-        """Wait up to `timeout` seconds until all is written; then stop, and return the keys of the
-        runs that are not known to be in MLflow."""
+    def wait(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds until nothing is left to write; whether that is so."""
         with self._changed:
-            self._changed.wait_for(
+            return self._changed.wait_for(
                 lambda: self._ended or not (self._waiting or self._writing), timeout
             )
+
+    def close(self, timeout: float) -> list[str]:
+        """`wait`; then stop, and return the keys of the runs that are not known to be in MLflow."""
+        self.wait(timeout)
+        with self._changed:
             self._stop.set()
             self._changed.notify_all()
             return list(self._missing)
