@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 from tuning.database import DatabaseJob
+from tuning.jobs import State
 from tuning.ray_jobs import RayJobs
 from tuning.schema import Entry
 
@@ -35,8 +37,7 @@ def launch(job: DatabaseJob, ray: RayJobs, seen: Entry | None = None) -> bool:
         RayUnreachable: Ray does not answer. The job waits, and the keeper tries again.
     """
     entry = seen or job.entry
-    others = [other for other in job.database.entries(unfinished=True) if other.id != job.id]
-    if sum(other.attended for other in others) >= MOST_AT_ONCE:
+    if _ahead_of(entry, job.database.entries(unfinished=True)) >= MOST_AT_ONCE:
         return False
     if not job.claim(entry.attempt):
         return False
@@ -47,3 +48,17 @@ def launch(job: DatabaseJob, ray: RayJobs, seen: Entry | None = None) -> bool:
         metadata={"surefoot.job": job.id, "owner": entry.owner},
     )
     return True
+
+
+def _ahead_of(entry: Entry, entries: Iterable[Entry]) -> int:
+    """How many jobs are at work, or have waited longer for their first coordinator."""
+    return sum(
+        other.attended
+        or (other.state is State.WAITING and other.attempt == 0 and _age(other) < _age(entry))
+        for other in entries
+        if other.id != entry.id
+    )
+
+
+def _age(entry: Entry) -> tuple[datetime, str]:
+    return entry.created, entry.id

@@ -319,7 +319,9 @@ def test_jobs_wait_for_their_turn(world: World, monkeypatch: pytest.MonkeyPatch)
         assert world.look() == []
         assert jobs[2].state is State.WAITING
     jobs[0].completed()
+    late, fake = add(world.database, "late"), world.ray
     with PostgresLease(world.url, "b"):
+        assert not launch(late, fake)  # type: ignore[arg-type]  # c has waited longer
         assert world.look() == ["c"]
 
 
