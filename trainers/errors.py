@@ -8,7 +8,7 @@ SurefootError            every error this distribution raises on purpose
 
 from __future__ import annotations
 
-__all__ = ["InvalidInput", "ProblemFailed", "SurefootError", "Unavailable"]
+__all__ = ["InvalidInput", "ProblemFailed", "SurefootError", "Unavailable", "in_brief"]
 
 _LONGEST = 400  # characters
 
@@ -39,3 +39,9 @@ class Unavailable(InvalidInput):
 
 class ProblemFailed(SurefootError):
     """The code of a user's problem raised on a worker; the message holds its traceback."""
+
+
+def in_brief(failure: str) -> str:
+    """A failure in one line: what failed, and the last line of its traceback if it has one."""
+    first, *more = [line.strip() for line in failure.splitlines() if line.strip()] or [""]
+    return f"{first} {more[-1]}" if more else first

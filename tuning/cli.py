@@ -158,10 +158,10 @@ def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager
 
 
 def _show(report: Report, job: FolderJob, console: Any, quiet: bool) -> None:
-    from tuning.render.table import print_report
+    from tuning.render.table import show
 
     if not quiet:
-        print_report(report, console)
+        show(report, console)
         console.print()
     click.echo(f"HTML report: {job.folder / 'report.html'}")
     url = job.read("mlflow-url.txt")

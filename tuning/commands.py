@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainers.errors import InvalidInput
+from trainers.errors import InvalidInput, in_brief
 
 if TYPE_CHECKING:
     from tuning.database import Database
@@ -119,7 +119,7 @@ def status(job_id: str, as_json: bool) -> int:
     facts = _facts_here(job) if isinstance(job, FolderJob) else _facts_there(job)
     for key, name in (("failure", FAILURE), ("mlflow", MISSING)):
         if text := job.read(name):
-            facts[key] = text.splitlines()[0]
+            facts[key] = in_brief(text)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -182,11 +182,11 @@ def report(job_id: str, form: str, output: str | None) -> int:
 
     from tuning.api import load_report
     from tuning.render.files import to_csv
-    from tuning.render.table import print_report, text
+    from tuning.render.table import show, text
 
     answer = load_report(job_id)
     if form == "table" and output is None:
-        print_report(answer, Console(highlight=False))
+        show(answer, Console(highlight=False))
         return 0
     forms: dict[str, Callable[[Report], str]] = {
         "table": text,

@@ -112,7 +112,7 @@ class Database:
         """
         job = self.find(job_id)
         if job is None:
-            ids = [entry.id for entry in self.entries()]
+            ids = [entry.id for entry in reversed(self.entries())]  # the newest are shown
             hint = nearest(job_id, ids) if ids else "; no job has been submitted yet"
             raise InvalidInput(f"no job {job_id!r} in {postgres.mask(self.url)}{hint}")
         return job

@@ -10,6 +10,7 @@ import time
 import uuid
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from textwrap import shorten
 from typing import Any
 
 from trainers import InvalidInput, SurefootError
@@ -59,7 +60,7 @@ def examine(address: str | None = None, storage: str | None = None) -> list[Find
     try:
         ray = RayJobs(address)
     except SurefootError as error:
-        return [Finding("Ray", False, "not at hand", str(error)), *findings]
+        return [Finding("Ray", False, "cannot be used", str(error)), *findings]
     reached = Finding("Ray", True, f"{ray.address} answers and takes the token")
     try:
         there = _ask(ray)
@@ -120,7 +121,7 @@ def _mlflow() -> dict[str, Any]:
 
 def _finding(what: str, seen: dict[str, Any]) -> Finding:
     if "error" in seen:
-        return Finding(what, False, "not at hand", seen["error"])
+        return Finding(what, False, "cannot be used", seen["error"])
     found = f"{seen['at']} answers"
     if seen.get("writes") is False:
         return Finding(
@@ -148,8 +149,9 @@ def _ask(ray: RayJobs) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(line.removeprefix(PROBED))
             return found
     last = (log.strip().splitlines() or ["it printed nothing"])[-1]
+    last = shorten(last, 200, placeholder=" ...")
     raise InvalidInput(
-        f"surefoot does not run on the cluster ({last[:200]}): install the version that is here, "
+        f"surefoot does not run on the cluster ({last}): install the version that is here, "
         f"{version('surefoot')}, on every node"
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainers import InvalidInput
+from trainers.errors import in_brief
 from tuning.jobs import FAILURE, Job, State
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
         )
         return _FAILED
     if state is State.FAILED:
-        click.echo(f"surefoot: job {job.id} failed: {(job.read(FAILURE) or '').strip()}", err=True)
+        failure = (job.read(FAILURE) or "").strip()
+        shown = failure if quiet else in_brief(failure)  # else the log has it in full
+        click.echo(f"surefoot: job {job.id} failed: {shown}", err=True)
         return _FAILED
     report = job.report()
     if as_json:
@@ -94,9 +97,9 @@ def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
     elif not quiet:
         from rich.console import Console
 
-        from tuning.render.table import print_report
+        from tuning.render.table import show
 
-        print_report(report, Console(highlight=False))
+        show(report, Console(highlight=False))
         click.echo(f"\nHTML report: surefoot report {job.id} --format html --output report.html")
         if url := _mlflow_view(job):
             click.echo(f"MLflow runs: {url}")

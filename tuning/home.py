@@ -225,7 +225,7 @@ class Home:
         """
         job = self.find(job_id)
         if job is None:
-            ids = [job.id for job in self.jobs()]
+            ids = [job.id for job in reversed(self.jobs())]  # the newest are shown
             hint = nearest(job_id, ids) if ids else "; no job has run here yet"
             raise InvalidInput(f"no job {job_id!r} in {self.folder}{hint}")
         return job

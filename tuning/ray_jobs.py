@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -134,7 +135,7 @@ class RayJobs:
                 "ADDRESS or --address), the tunnel to it, and that the cluster is up"
             ) from error
         except RuntimeError as error:
-            why = " ".join(str(error).split())[:300]
+            why = shorten(str(error), 300, placeholder=" ...")
             raise RayUnreachable(f"the Ray cluster at {self.address} failed: {why}") from error
 
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from trainers.errors import InvalidInput
+from trainers.errors import InvalidInput, in_brief
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,18 @@ def test_a_long_message_keeps_its_ends() -> None:
     assert line.endswith("xxx is not valid; give a short one")
     assert " ... " in line
     assert str(InvalidInput(400 * "x")) == 400 * "x"
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        ("setting 3 was lost 6 times; last: killed\n", "setting 3 was lost 6 times; last: killed"),
+        ("it raised:\nTraceback:\n  file x\nValueError: no\n\n", "it raised: ValueError: no"),
+        ("", ""),
+    ],
+)
+def test_a_failure_in_brief(failure: str, line: str) -> None:
+    assert in_brief(failure) == line
 
 
 def test_it_survives_its_way_from_a_worker() -> None:

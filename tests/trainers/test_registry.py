@@ -199,6 +199,9 @@ def test_nearest() -> None:
     )
     assert nearest("x", ["gd"]) == "; valid: gd"
     assert nearest("x", []) == "; valid: none"
+    many = [f"job-{number}" for number in range(100, 200)]
+    wanted = ", ".join(many[:24])
+    assert nearest("job-19", many) == f"; did you mean 'job-199'? valid: {wanted} and 76 more"
 
 
 def test_errors_can_be_caught_together() -> None:

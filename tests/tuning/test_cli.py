@@ -38,6 +38,7 @@ def test_run_prints_progress_the_report_and_where_it_is(wells: Path) -> None:
     (done,) = [line for line in printed if line.startswith("done: 6/6 settings")]
     assert "unconfirmed" not in done  # the report that follows says what was confirmed
     assert any(line.startswith("Best stable learning rate: ") for line in printed)
+    assert [line for line in printed if line != line.rstrip()] == []
     assert printed[-2] == f"HTML report: {wells / 'jobs' / 'wells-1' / 'report.html'}"
     assert re.fullmatch(r"MLflow runs: experiment wells-1; see them with: \S+ ui", printed[-1])
     assert (wells / "jobs" / "wells-1" / "report.html").stat().st_size > 1000

@@ -273,12 +273,15 @@ def test_the_keeper_says_that_it_is_there_and_ends_quietly(
     assert cluster_commands.keep.help is not None
 
 
+FAILED = "the problem raised in setting 2: OSError: no"
+
+
 def test_a_failure_is_in_the_status(call: Call, url: str) -> None:
     job = add(Database(url), "failing")
-    job.write(FAILURE, "the problem raised in setting 2:\nTraceback\n")
+    job.write(FAILURE, "the problem raised in setting 2:\nTraceback\nOSError: no\n")
     job.write("mlflow-missing.txt", "MLflow lacks 3 runs\n")
     facts = json.loads(call("status", "failing", "--json").out)
-    assert (facts["state"], facts["failure"]) == ("failed", "the problem raised in setting 2:")
+    assert (facts["state"], facts["failure"]) == ("failed", FAILED)
     assert facts["mlflow"] == "MLflow lacks 3 runs"
     job.write(REPORT, "{}")
     assert "state          done" in call("status", "failing").out

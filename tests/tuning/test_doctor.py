@@ -107,8 +107,8 @@ def test_what_is_wrong_here(world: ProbedRay, monkeypatch: pytest.MonkeyPatch) -
     world.printed = ""
     wrong = failing(examine(ADDRESS))
     assert wrong == {
-        "database": "not at hand: SUREFOOT_STORAGE_URL is not set",
-        "MLflow": "not at hand: MLFLOW_TRACKING_URI is not set",
+        "database": "cannot be used: SUREFOOT_STORAGE_URL is not set",
+        "MLflow": "cannot be used: MLFLOW_TRACKING_URI is not set",
         "inside": "no answer: surefoot does not run on the cluster (it printed nothing): install "
         f"the version that is here, {version('surefoot')}, on every node",
     }
@@ -155,7 +155,7 @@ def test_the_command_prints_it(world: ProbedRay, tmp_path: Path) -> None:
     ran = surefoot(tmp_path, "doctor", "--address", ADDRESS)
     assert (ran.code, ran.err) == (1, "")
     first, remedy, *_ = ran.out.splitlines()
-    assert first.split() == ["FAIL", "Ray", "not", "at", "hand"]
+    assert first.split() == ["FAIL", "Ray", "cannot", "be", "used"]
     assert remedy.strip() == f"no Ray cluster answers at {ADDRESS}: it is away"
     rows = json.loads(surefoot(tmp_path, "doctor", "--address", ADDRESS, "--json").out)
     assert [row["what"] for row in rows if not row["ok"]] == ["Ray"]

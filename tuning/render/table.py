@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["print_report", "text"]
+__all__ = ["print_report", "show", "text"]
 
 _MINIMA = 12
 _WIDE = 96  # columns from which all numbers of a setting fit
@@ -57,6 +57,14 @@ def text(report: Report, width: int = 100, *, colour: bool = False) -> str:
     )
     print_report(report, console)
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report to a terminal as it can take it; to a file or a pipe as `text`."""
+    if console.is_terminal:
+        print_report(report, console)
+    else:
+        console.file.write(text(report, console.width))
 
 
 def print_report(report: Report, console: Console) -> None:

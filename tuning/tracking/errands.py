@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from trainers.errors import InvalidInput
@@ -47,7 +48,7 @@ def _client(uri: str) -> Iterator[MlflowClient]:
 
             yield MlflowClient(tracking_uri=uri)
     except failures() as error:
-        why = " ".join(str(error).split())[:200]
+        why = shorten(str(error), 200, placeholder=" ...")
         raise InvalidInput(
             f"MLflow at {mask(uri)} refuses, or cannot be reached: {why}; check "
             "MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
