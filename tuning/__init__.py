@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tuning.jobspec import JobSpec
     from tuning.replaying import replay
     from tuning.report import Report
-    from tuning.submitting import SubmittedJob, submit
+    from tuning.submitted import SubmittedJob, list_jobs, load_job
+    from tuning.submitting import submit
 
 __all__ = [
     "InvalidInput",
@@ -29,6 +30,8 @@ __all__ = [
     "Report",
     "SubmittedJob",
     "SurefootError",
+    "list_jobs",
+    "load_job",
     "load_report",
     "load_study",
     "replay",
@@ -42,8 +45,10 @@ _HOMES = {
     "JobSpec": "tuning.jobspec",
     "ProblemFailed": "trainers.errors",
     "Report": "tuning.report",
-    "SubmittedJob": "tuning.submitting",
+    "SubmittedJob": "tuning.submitted",
     "SurefootError": "trainers.errors",
+    "list_jobs": "tuning.submitted",
+    "load_job": "tuning.submitted",
     "load_report": "tuning.api",
     "load_study": "tuning.api",
     "replay": "tuning.replaying",

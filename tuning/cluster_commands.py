@@ -13,7 +13,7 @@ from trainers.errors import InvalidInput
 from tuning.commands import job_argument, json_option
 
 if TYPE_CHECKING:
-    from tuning.submitting import SubmittedJob
+    from tuning.submitted import SubmittedJob
 
 __all__ = ["CLUSTER_COMMANDS"]
 

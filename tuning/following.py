@@ -13,7 +13,7 @@ from trainers.errors import in_brief
 from tuning.jobs import FAILURE, Job, State
 
 if TYPE_CHECKING:
-    from tuning.submitting import SubmittedJob
+    from tuning.submitted import SubmittedJob
 
 __all__ = ["follow", "lines", "submitted"]
 
@@ -28,7 +28,7 @@ def submitted(job: Job, address: str | None = None) -> SubmittedJob:
         InvalidInput: it is one of this machine.
     """
     from tuning.database import DatabaseJob
-    from tuning.submitting import SubmittedJob
+    from tuning.submitted import SubmittedJob
 
     if not isinstance(job, DatabaseJob):
         raise InvalidInput(f"job {job.id} is on this machine ({job.place}), not on the cluster")
@@ -43,7 +43,7 @@ def lines(
     A database that is away is waited for.
     """
     from tuning.postgres import Unreachable
-    from tuning.submitting import ENDS
+    from tuning.submitted import ENDS
 
     trouble, shown = "", 0
     while True:

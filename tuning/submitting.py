@@ -1,4 +1,4 @@
-"""Submitting a job to a cluster, and asking after it, from Python."""
+"""Submitting a job to a cluster."""
 
 from __future__ import annotations
 
@@ -6,164 +6,27 @@ import getpass
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cloudpickle
 
-from trainers import InvalidInput, Problem, ProblemFailed
+from trainers import InvalidInput, Problem
 from tuning import bundle, tracking
-from tuning.api import load_report, prepare, sourced
-from tuning.database import Database, DatabaseJob
+from tuning.api import prepare, sourced
+from tuning.database import DatabaseJob
 from tuning.facts import problem_facts
-from tuning.jobs import FAILURE, HEADER, PROBLEM, State, pickled, stem_of
+from tuning.jobs import HEADER, PROBLEM, pickled, stem_of
 from tuning.jobspec import JobSpec, folder_of
-from tuning.launch import BUNDLE, MOST_AT_ONCE, launch, submission_of
-from tuning.lease import Holder
-from tuning.postgres import Unreachable
-from tuning.ray_jobs import ADDRESS, RayJobs, RayUnreachable
-from tuning.schema import Line
+from tuning.launch import BUNDLE, MOST_AT_ONCE, launch
+from tuning.ray_jobs import RayJobs, RayUnreachable
+from tuning.submitted import SubmittedJob, database_at
 
-if TYPE_CHECKING:
-    import optuna
+__all__ = ["submit"]
 
-    from tuning.report import Report
-
-__all__ = ["SubmittedJob", "submit"]
-
-_POLL_SECONDS = 0.5
 _MOST_OWNER_CHARACTERS = 64
-#: What ends a wait.
-ENDS = (State.DONE, State.FAILED, State.STOPPED)
-
-
-@dataclass(frozen=True, repr=False)
-class SubmittedJob:
-    """A job on a cluster. Everything is asked of the cluster anew, so that it can be used from any
-    machine, at any time."""
-
-    _job: DatabaseJob
-    address: str | None = None
-
-    def __repr__(self) -> str:
-        return f"SubmittedJob({self.id!r})"
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        return self._job.id
-
-    @property
-    def owner(self) -> str:
-        """Who submitted it, by their own word."""
-        return self._job.entry.owner
-
-    @property
-    def holder(self) -> Holder | None:
-        """Who is at work on it now."""
-        return self._job.holder
-
-    def status(self) -> State:
-        """What it is doing, as its study and its lease tell."""
-        return self._job.state
-
-    def logs(self) -> str:
-        """What its coordinators had to say, one line each, with the time."""
-        return "".join(f"{line.at:%Y-%m-%d %H:%M:%S} {line.text}\n" for line in self.lines())
-
-    def lines(self, after: int = 0) -> list[Line]:
-        """The same, from the line after number `after` on."""
-        return self._job.lines(after)
-
-    def ray_log(self) -> str:
-        """All that its last coordinator printed, from Ray; nothing if Ray has forgotten it."""
-        entry = self._job.entry
-        return self._ray().log(submission_of(entry)) if entry.attempt else ""
-
-    def read(self, name: str) -> str | None:
-        """A file of the job's as text, such as failure.txt; None if it is not there."""
-        return self._job.read(name)
-
-    def stop(self) -> None:
-        """Stop it; what was done is kept, and `resume` goes on.
-
-        Raises:
-            RayUnreachable: it will not be started again, but its coordinator could not be told.
-        """
-        entry = self._job.entry
-        if entry.complete:
-            return
-        self._job.want("stop")
-        self._job.say("told to stop")
-        if entry.attempt:
-            self._ray().stop(submission_of(entry))
-
-    def resume(self) -> None:
-        """Go on with it if it was stopped or has failed; complete what MLflow lacks.
-
-        Raises:
-            RayUnreachable: it is wanted now, and begins when the cluster is up.
-        """
-        entry = self._job.entry
-        if entry.holder is not None:
-            raise InvalidInput(f"job {self.id} is at work already: {entry.holder}")
-        self._job.want("run")
-        launch(self._job, self._ray(), entry)
-
-    def wait(self, timeout: float | None = None) -> Report:
-        """Its report, when it is there. A database that is away is waited for.
-
-        Args:
-            timeout: seconds.
-
-        Raises:
-            ProblemFailed: it failed, and why.
-            InvalidInput: it was stopped, or deleted.
-            TimeoutError: it is still going on. It is left alone.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        state = State.WAITING
-        while True:
-            with suppress(Unreachable):
-                if (state := self.status()) in ENDS:
-                    break
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"job {self.id} is {state.value} after {timeout:g} s")
-            time.sleep(_POLL_SECONDS)
-        if state is State.FAILED:
-            raise ProblemFailed((self._job.read(FAILURE) or "").strip())
-        if state is State.STOPPED:
-            raise InvalidInput(f"job {self.id} was stopped; surefoot resume {self.id} goes on")
-        return self.report()
-
-    def report(self) -> Report:
-        """Its report; of one that is not done, the report of what there is."""
-        return load_report(self._job)
-
-    def study(self) -> optuna.Study:
-        """The real Optuna study."""
-        return self._job.study().optuna_study
-
-    def delete(self) -> None:
-        """Remove it, its study and its MLflow experiment.
-
-        Raises:
-            InvalidInput: somebody is at work on it: stop it first.
-        """
-        if self._job.holder is not None:
-            raise InvalidInput(f"job {self.id} is at work: surefoot stop {self.id} first")
-        uri, _ = self._job.tracking
-        self._job.want("stop")
-        tracking.delete_experiment(uri, self.id)
-        self._job.delete()
-
-    def _ray(self) -> RayJobs:
-        return RayJobs(self.address or os.environ.get(ADDRESS) or self._job.entry.address)
 
 
 def submit(
@@ -194,7 +57,7 @@ def submit(
     say = announce or _silent
     source, own = sourced(spec, tables)
     checked, problem = prepare(source, own)
-    database = _database(checked, storage)
+    database = database_at(storage or checked.storage.url)
     who = _owner(owner)
     if (uri := checked.tracking.uri) is not None and tracking.mask(uri) != uri:
         raise InvalidInput(
@@ -233,16 +96,6 @@ def submit(
 
 def _silent(line: str) -> None:
     """Nobody is listening."""
-
-
-def _database(spec: JobSpec, storage: str | None) -> Database:
-    database = Database.configured(storage or spec.storage.url)
-    if database is None:
-        raise InvalidInput(
-            "the cluster's database is not named: set SUREFOOT_STORAGE_URL, or storage.url in the "
-            "job file, to postgresql+psycopg://USER@HOST:5432/DATABASE"
-        )
-    return database
 
 
 def _owner(owner: str | None) -> str:

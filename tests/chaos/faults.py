@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.loopback import Cluster, ClusterFailed
-from tuning.submitting import SubmittedJob
+from tuning.submitted import SubmittedJob
 
 __all__ = ["FAULTS", "LONG_SECONDS", "Fault", "World", "set_clock", "small_disk"]
 

@@ -26,7 +26,8 @@ from tests.chaos.jobs import Answer, answer_of, calm, mlflow_in_database, table_
 from tuning.database import Database, DatabaseJob
 from tuning.jobs import State
 from tuning.postgres import Unreachable
-from tuning.submitting import ENDS, SubmittedJob, submit
+from tuning.submitted import ENDS, SubmittedJob
+from tuning.submitting import submit
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = int(os.environ.get("SUREFOOT_CHAOS_FAULTS", "20"))

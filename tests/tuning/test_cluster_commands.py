@@ -12,7 +12,7 @@ import pytest
 from tests.postgres import PASSWORD, Postgres
 from tests.tuning.cluster import ADDRESS, FakeRay, add, new_url, tell
 from tests.tuning.command import Ran, complaint, surefoot
-from tuning import cluster_commands, following, submitting
+from tuning import cluster_commands, following, submitted, submitting
 from tuning.database import Database, DatabaseJob
 from tuning.jobs import FAILURE, REPORT
 from tuning.postgres_lease import PostgresLease
@@ -48,6 +48,7 @@ def with_held(postgres: Postgres) -> str:
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(submitting, "RayJobs", fake)
+    monkeypatch.setattr(submitted, "RayJobs", fake)
     return fake
 
 

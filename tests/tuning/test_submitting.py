@@ -15,16 +15,18 @@ from typing import Any
 
 import pytest
 
+import tuning
 from tests.postgres import PASSWORD, Postgres
 from tests.tuning.cluster import ADDRESS, TABLE, FakeRay, new_url, tell
 from tests.tuning.command import surefoot
 from trainers import InvalidInput, ProblemFailed
-from tuning import submitting, tracking
+from tuning import submitted, submitting, tracking
 from tuning.database import Database, DatabaseJob
 from tuning.jobs import FAILURE, HEADER, State
 from tuning.postgres_lease import PostgresLease
 from tuning.ray_jobs import RayUnreachable
-from tuning.submitting import SubmittedJob, submit
+from tuning.submitted import SubmittedJob
+from tuning.submitting import submit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +40,7 @@ def url(postgres: Postgres) -> str:
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(submitting, "RayJobs", fake)
+    monkeypatch.setattr(submitted, "RayJobs", fake)
     monkeypatch.setattr("tuning.launch.MOST_AT_ONCE", 1000)  # nobody works on these jobs
     return fake
 
@@ -237,6 +240,26 @@ def test_a_failure_is_told_and_forgotten_by_resume(send: Send) -> None:
         job.wait()
     job.resume()
     assert (job.status(), job.read(FAILURE)) == (State.WAITING, None)
+
+
+def test_jobs_are_found_again_from_another_program(
+    send: Send, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = send(seed=13, owner="eve"), send(seed=13, owner="fay")
+    assert mine.id in [job.id for job in tuning.list_jobs(storage=url)]
+    assert theirs.id in [job.id for job in tuning.list_jobs(storage=url)]
+    [found] = tuning.list_jobs(owner="eve", storage=url)
+    assert (found.id, found.owner, found.status()) == (mine.id, "eve", State.WAITING)
+    assert tuning.list_jobs(owner="nobody", storage=url) == []
+    with pytest.raises(InvalidInput, match="database is not named: set SUREFOOT_STORAGE_URL"):
+        tuning.load_job(theirs.id)
+    monkeypatch.setenv("SUREFOOT_STORAGE_URL", url)
+    loaded = tuning.load_job(theirs.id)
+    assert loaded.logs() == theirs.logs() != ""
+    loaded.stop()
+    assert theirs.status() is State.STOPPED
+    with pytest.raises(InvalidInput, match=f"no job {mine.id[:-1]!r} in .* mean {mine.id!r}"):
+        tuning.load_job(mine.id[:-1])
 
 
 def test_a_complete_job_is_not_stopped(send: Send, ray: FakeRay) -> None:
