@@ -13,8 +13,8 @@ help:  ## list these targets
 demo: .venv/.installed  ## tune a small network on real data, from start to report
 	@$(BIN)/surefoot run examples/breast-cancer.toml
 
-test: check  ## check, then every test; PYTEST_ARGS="-n 2 -k cliff" adds arguments
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: check  ## check, then every test; PYTEST_ARGS="-n 0 -k cliff" adds arguments
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: .venv/.installed  ## format, lint, types and the order of the layers
 	$(BIN)/ruff format --check .

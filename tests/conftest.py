@@ -17,6 +17,19 @@ from tests.tuning.command import without_pictures
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `-n 2`: what needs a real cluster goes on in one process, a cluster at a time and beside
+    all else; other files stay whole, for the sake of their fixtures."""
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        on_a_cluster = place.parts[0] in ("chaos", "deploy", "service")
+        group = "cluster" if on_a_cluster else place.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_blas_thread() -> Iterator[None]:
     """Threads that wait for each other on a busy machine make small products many times slower."""

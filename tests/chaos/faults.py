@@ -8,19 +8,19 @@ import os
 import random
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.loopback import Cluster, ClusterFailed
+from tests.chaos.machine import full, set_clock
 from tuning.submitted import SubmittedJob
 
-__all__ = ["FAULTS", "LONG_SECONDS", "Fault", "World", "set_clock", "small_disk"]
+__all__ = ["FAULTS", "LONG_SECONDS", "Fault", "World"]
 
 #: An outage of the database or of MLflow; some in a long run are of this length.
 LONG_SECONDS = 60.0
@@ -33,15 +33,16 @@ class World:
 
     Attributes:
         jobs: those that are going on. clock: the file from which the Ray processes' clocks take
-            their error. disk: small, and SUREFOOT_HOME on the head. long: whether outages may last
-            a minute.
+            their error. data_disk: small, and that of PostgreSQL and of MLflow's files. home_disk:
+            the same of SUREFOOT_HOME on the head. long: whether outages may last a minute.
     """
 
     cluster: Cluster
     rng: random.Random
     jobs: list[SubmittedJob]
     clock: Path
-    disk: Path
+    data_disk: Path
+    home_disk: Path
     long: bool
 
     def back(self, service: str) -> None:
@@ -53,6 +54,13 @@ class World:
             except ClusterFailed:
                 if last:
                     raise
+
+    def well(self, service: str) -> None:
+        """Wait until a service that may have ended by itself is well again."""
+        deadline = time.monotonic() + 60.0
+        while not self.cluster.healthy(service):
+            assert time.monotonic() < deadline, self.cluster.log(service).read_text()[-3000:]
+            time.sleep(0.2)
 
     def a_while(self, longest: float = 4.0) -> None:
         """Let some time pass."""
@@ -165,16 +173,18 @@ def task_hangs(world: World) -> None:
         _signal(world.rng.choice(pids), signal.SIGSTOP)
 
 
-def disk_full(world: World) -> None:
-    """Nothing more can be written to SUREFOOT_HOME on the head, if it has a disk of its own."""
-    if not world.disk.is_mount():
-        return
-    ballast = world.disk / "ballast"
-    with suppress(OSError), open(ballast, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(2**20))
-    world.a_while()
-    ballast.unlink()
+def home_disk_full(world: World) -> None:
+    """Nothing more can be written to SUREFOOT_HOME on the head."""
+    with full(world.home_disk):
+        world.a_while()
+
+
+def data_disk_full(world: World) -> None:
+    """Nothing more can be written by PostgreSQL, which gives up when its log is concerned, nor to
+    MLflow's files."""
+    with full(world.data_disk):
+        world.a_while()
+    world.well("postgres")
 
 
 def clock_jumps(world: World) -> None:
@@ -237,7 +247,8 @@ FAULTS: tuple[Fault, ...] = (
     keeper_killed,
     out_of_memory,
     task_hangs,
-    disk_full,
+    home_disk_full,
+    data_disk_full,
     clock_jumps,
     second_coordinator,
     stopped_and_resumed,
@@ -271,24 +282,3 @@ def _command(pid: int) -> str:
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def set_clock(file: Path, seconds: int) -> None:
-    """Make the clocks of those that look at `file` wrong by so much; see clock.c."""
-    with open(file, "r+b" if file.exists() else "wb") as offset:
-        offset.write(struct.pack("l", seconds))
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """A file system of its own at `folder`, in memory; for root, others get a plain folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0:
-        yield
-        return
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -21,8 +21,9 @@ from typing import Any
 import pytest
 
 from deploy.loopback import Cluster
-from tests.chaos.faults import FAULTS, Fault, World, set_clock, small_disk
+from tests.chaos.faults import FAULTS, Fault, World
 from tests.chaos.jobs import Answer, answer_of, calm, mlflow_in_database, table_of
+from tests.chaos.machine import set_clock, small_disk
 from tuning.database import Database, DatabaseJob
 from tuning.jobs import State
 from tuning.postgres import Unreachable
@@ -50,14 +51,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         "LD_PRELOAD": str(library),
         "SUREFOOT_CLOCK_OFFSET_FILE": str(clock),
     }
-    disk = folder / "volumes" / "surefoot"
+    data_disk = folder / "volumes"
+    home_disk = data_disk / "surefoot"
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        stack.enter_context(small_disk(disk, 16))
+        stack.enter_context(small_disk(data_disk, 768))
+        stack.enter_context(small_disk(home_disk, 16))
         cluster = stack.enter_context(Cluster(folder, workers=2, environment=environment))
         for name, value in cluster.environment.items():
             monkeypatch.setenv(name, value)
-        yield World(cluster, random.Random(SEED), [], clock, disk, long=COUNT >= 100)
+        rng, long = random.Random(SEED), COUNT >= 100
+        yield World(cluster, rng, [], clock, data_disk, home_disk, long)
 
 
 @dataclass

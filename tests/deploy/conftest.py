@@ -14,7 +14,7 @@ from deploy.loopback import Cluster
 from tests.deploy.client import PYTHON
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_folder() -> Iterator[Path]:
     """A folder that PostgreSQL's user reaches; pytest's own are closed to others."""
     with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as name:
@@ -22,13 +22,13 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(open_folder: Path) -> Iterator[Cluster]:
     with Cluster(open_folder / "cluster", workers=2) as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def job(cluster: Cluster) -> None:
     """A driver on the head and an actor on a worker, so that these have ports too."""
     entrypoint = (

@@ -16,7 +16,7 @@ from tests.service.client import IN_THE_CLUSTER, Client
 from tests.tuning.command import Ran
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A user of the cluster, whose problem this process can import too."""
     folder = tmp_path_factory.mktemp("client")
@@ -49,7 +49,7 @@ class Finished:
     ran: Ran
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished(client: Client) -> Finished:
     """On the user's own problem."""
     file = client.valley("valley")
