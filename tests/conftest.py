@@ -20,6 +20,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `-n 2`: what needs a real cluster goes on in one process, a cluster at a time and beside
     all else; other files stay whole, for the sake of their fixtures."""
