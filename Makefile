@@ -14,7 +14,7 @@ demo: .venv/.installed  ## tune a small network on real data, from start to repo
 	@$(BIN)/surefoot run examples/breast-cancer.toml
 
 test: check  ## check, then every test; PYTEST_ARGS="-n 0 -k cliff" adds arguments
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: .venv/.installed  ## format, lint, types and the order of the layers
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_limits
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.postgres import Postgres
 from tests.tuning.command import without_pictures
@@ -17,18 +19,18 @@ from tests.tuning.command import without_pictures
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
-TESTS = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """For `-n 2`: what needs a real cluster goes on in one process, a cluster at a time and beside
     all else; other files stay whole, for the sake of their fixtures."""
-    for item in items:
-        place = item.path.relative_to(TESTS)
-        on_a_cluster = place.parts[0] in ("chaos", "deploy", "service")
-        group = "cluster" if on_a_cluster else place.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            on_a_cluster = file.startswith(("tests/chaos/", "tests/deploy/", "tests/service/"))
+            return "cluster" if on_a_cluster else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
