@@ -24,7 +24,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     """For `-n 2`: what needs a real cluster goes on in one process, a cluster at a time and beside
     all else; other files stay whole, for the sake of their fixtures."""
 
-    class Scheduling(LoadScopeScheduling):
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             on_a_cluster = file.startswith(("tests/chaos/", "tests/deploy/", "tests/service/"))
