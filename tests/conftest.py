@@ -19,6 +19,9 @@ from tests.tuning.command import without_pictures
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
+ON_A_CLUSTER = ("tests/chaos/test_cluster.py", "tests/deploy/", "tests/service/")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """For `-n 2`: what needs a real cluster goes on in one process, a cluster at a time and beside
@@ -27,8 +30,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            on_a_cluster = file.startswith(("tests/chaos/", "tests/deploy/", "tests/service/"))
-            return "cluster" if on_a_cluster else file
+            return "cluster" if file.startswith(ON_A_CLUSTER) else file
 
     return Scheduling(config, log)
 
