@@ -27,6 +27,7 @@ from tests.chaos.machine import set_clock, small_disk
 from tuning.database import Database, DatabaseJob
 from tuning.jobs import State
 from tuning.postgres import Unreachable
+from tuning.ray_jobs import RayUnreachable
 from tuning.submitted import ENDS, SubmittedJob
 from tuning.submitting import submit
 
@@ -80,10 +81,23 @@ class Round:
             self.compare(job)
         going = {job.id for job in self.world.jobs}
         for table in self.tables:
-            job = submit(table, owner="chaos")  # one that is going on is not there twice
+            job = self.submitted(table)  # one that is going on is not there twice
             if job.id not in going:
                 self.world.jobs.append(job)
         assert len(self.world.jobs) == len(self.tables)
+
+    def submitted(self, table: dict[str, Any]) -> SubmittedJob:
+        """As somebody does it who is told that no cluster answers: again. A head on a busy machine
+        may end without our doing, and is started again by its restart policy."""
+        begin = time.monotonic()
+        while True:
+            try:
+                return submit(table, owner="chaos")
+            except RayUnreachable as error:
+                head = self.world.cluster.log("ray-head").read_text(encoding="utf-8")
+                print(f"{error}; the head's log ends:\n{head[-2000:]}", flush=True)
+                assert time.monotonic() < begin + RECOVERY_SECONDS, self.account()
+            time.sleep(2.0)
 
     def compare(self, job: SubmittedJob) -> None:
         """What the job left behind is what an undisturbed run leaves."""
