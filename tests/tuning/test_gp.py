@@ -18,6 +18,7 @@ import pytest
 import tuning
 from tests.tuning.test_proposals import bowl, play, proposer
 from tuning.proposals import Proposer
+from tuning.report import Report
 
 pytest.importorskip("torch", reason="pip install torch==2.13.0")
 
@@ -68,17 +69,21 @@ def test_it_finds_the_bottom_of_a_bowl() -> None:
     assert statistics.median(off) < 0.02
 
 
-@pytest.mark.parametrize("workers", [2, "inline"])
-def test_a_job(tmp_path: Path, workers: Any) -> None:
+def test_a_job(tmp_path: Path) -> None:
     """It prefers what is stable and quick, and gives the same whoever trains."""
-    report = tuning.tune(
-        problem="double-well",
-        search={"sampler": "gp", "settings": 20, "in_flight": 4},
-        training={"restarts": 16, "steps": 100},
-        workers=workers,
-        home=tmp_path,
-    )
-    assert report.best_stable is not None
-    drawn = [row.learning_rate for row in report.settings[13:20]]
+
+    def report(workers: Any) -> Report:
+        return tuning.tune(
+            problem="double-well",
+            search={"sampler": "gp", "settings": 20, "in_flight": 4},
+            training={"restarts": 16, "steps": 100},
+            workers=workers,
+            home=tmp_path,
+        )
+
+    inline, on_ray = report("inline"), report(2)
+    assert {**inline.to_dict(), "run": None} == {**on_ray.to_dict(), "run": None}
+    assert inline.best_stable is not None
+    drawn = [row.learning_rate for row in inline.settings[13:20]]
     # Above 0.283 the step crosses the sharper minimum for good (2 / 7.06): not one of the last.
     assert statistics.median(drawn) < 0.283
