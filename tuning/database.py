@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput
-from trainers.suggest import nearest
 from tuning import postgres
-from tuning.jobs import FAILURE, REPORT, Job, State
+from tuning.jobs import FAILURE, REPORT, Job, State, unknown_job
 from tuning.lease import Holder
 from tuning.postgres_lease import PostgresLease, held
 from tuning.schema import CREATING, TABLES, Entry, Line, is_ready, put
@@ -112,9 +111,9 @@ class Database:
         """
         job = self.find(job_id)
         if job is None:
-            ids = [entry.id for entry in reversed(self.entries())]  # the newest are shown
-            hint = nearest(job_id, ids) if ids else "; no job has been submitted yet"
-            raise InvalidInput(f"no job {job_id!r} in {postgres.mask(self.url)}{hint}")
+            ids = [entry.id for entry in self.entries()]
+            none = "no job has been submitted yet"
+            raise unknown_job(job_id, postgres.mask(self.url), ids, none)
         return job
 
 

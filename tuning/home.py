@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers import InvalidInput, Problem
-from trainers.suggest import nearest
-from tuning.jobs import FAILURE, HEADER, PROBLEM, REPORT, Job, State, pickled, stem_of
+from tuning.jobs import FAILURE, HEADER, PROBLEM, REPORT, Job, State, pickled, stem_of, unknown_job
 from tuning.jobspec import JobSpec
 from tuning.lease import Holder, Lease, holder
 from tuning.postgres_lease import PostgresLease
@@ -225,7 +224,6 @@ class Home:
         """
         job = self.find(job_id)
         if job is None:
-            ids = [job.id for job in reversed(self.jobs())]  # the newest are shown
-            hint = nearest(job_id, ids) if ids else "; no job has run here yet"
-            raise InvalidInput(f"no job {job_id!r} in {self.folder}{hint}")
+            ids = [job.id for job in self.jobs()]
+            raise unknown_job(job_id, str(self.folder), ids, "no job has run here yet")
         return job

@@ -8,6 +8,7 @@ import json
 import pickle
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from functools import cached_property
@@ -18,11 +19,12 @@ import cloudpickle
 
 from trainers import InvalidInput, Problem
 from trainers.learning import MLP
+from trainers.suggest import nearest
 from tuning.jobspec import JobSpec, read_spec
 from tuning.lease import Holder
 from tuning.study import StudyStore
 
-__all__ = ["HEADER", "PROBLEM", "REPORT", "Job", "State", "pickled", "stem_of"]
+__all__ = ["HEADER", "PROBLEM", "REPORT", "Job", "State", "pickled", "stem_of", "unknown_job"]
 
 #: The files of a job that others look for.
 HEADER, PROBLEM, REPORT, FAILURE = "job.json", "problem.pkl", "report.json", "failure.txt"
@@ -143,6 +145,13 @@ class Job(ABC):
                 "put the old ones back, or run a new job"
             )
         return problem
+
+
+def unknown_job(job_id: str, place: str, ids: Sequence[str], none: str) -> InvalidInput:
+    """That `place` has no such job; of the `ids` that it has, the oldest first, the newest are
+    shown; `none` is said where it has none."""
+    hint = nearest(job_id, reversed(ids)) if ids else f"; {none}"
+    return InvalidInput(f"no job {job_id!r} in {place}{hint}")
 
 
 def stem_of(name: str) -> str:

@@ -95,11 +95,12 @@ def find_target(candidates: Sequence[SettingResult], labels: Labels, spec: JobSp
     if spec.stability.target_loss is not None:
         return Target(spec.stability.target_loss, "target_loss of the job")
     loss = labels.best + labels.tolerance
-    whose = (
-        "the known global minimum" if labels.known else "the lowest minimum that the search found"
-    )
     if np.isfinite(loss) and (not candidates or any(cost(r, loss)[1] for r in candidates)):
-        return Target(loss, f"{whose}, and its tolerance")
+        # By the search alone: fresh starts may move J0, and with it the report's tolerance, but not
+        # what the candidates are judged by.
+        if labels.known:
+            return Target(loss, "the known global minimum, and the search's tolerance")
+        return Target(loss, "the lowest minimum that the search found, and its tolerance")
     ends = (
         np.concatenate([r.restarts.loss[~r.restarts.diverged] for r in candidates])
         if candidates
