@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers import Problem
+from tuning.interrupting import keeping_sigterm
 from tuning.pool import Event, Failed, Lost, Pool, Ticket, attempt
 from tuning.results import Setting
 from tuning.sharing import Share
@@ -55,16 +56,17 @@ def start_ray(workers: int | None, folder: str) -> bool:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     path = os.pathsep.join(p for p in (os.getcwd(), *sys.path) if p)
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        object_store_memory=256 * 1024**2,
-        _temp_dir=folder,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {**ONE_THREAD, "PYTHONPATH": path}},
-    )
+    with keeping_sigterm():
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=256 * 1024**2,
+            _temp_dir=folder,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {**ONE_THREAD, "PYTHONPATH": path}},
+        )
     return True
 
 
@@ -117,7 +119,8 @@ class RayPool(Pool):
             self._started = start_ray(workers, self._folder.name)
         else:
             self._started = False
-            ray.init(address="auto", logging_level=logging.ERROR)
+            with keeping_sigterm():
+                ray.init(address="auto", logging_level=logging.ERROR)
         with contextlib.ExitStack() as undo:  # what was started must not stay behind a failure
             undo.callback(self.close)
             self._job = ray.put((problem, work, timeout))
@@ -144,13 +147,16 @@ class RayPool(Pool):
 
     def close(self) -> None:
         self._queue.clear()
-        for reference in self._running:
-            with contextlib.suppress(self._ray.exceptions.RayError):
-                self._ray.cancel(reference, force=True)
-        self._running.clear()
-        if self._started and self._ray.is_initialized():
-            self._ray.shutdown()
+        running, self._running = list(self._running), {}
+        if self._started:
+            # Its workers end with it. To cancel what a Ctrl-C is ending just then made Ray 2.60 end
+            # this process now and then ("Tried to complete task that was not pending").
             self._started = False
+            self._ray.shutdown()
+        elif self._ray.is_initialized():
+            for reference in running:
+                with contextlib.suppress(self._ray.exceptions.RayError):
+                    self._ray.cancel(reference, force=True)
         self._folder.cleanup()
 
     def _start(self) -> None:

@@ -17,6 +17,7 @@ from trainers import InvalidInput, Problem, ProblemFailed
 from tuning import tracking
 from tuning.analysis import build_report
 from tuning.facts import draw_landscape, host_facts
+from tuning.interrupting import hearing_interruptions
 from tuning.jobs import FAILURE, REPORT, Job
 from tuning.labels import Labels
 from tuning.loop import Announce, Hold, Listener, Listeners, make_plan, results_of, run_loop
@@ -67,8 +68,18 @@ def run_job(
         patience: seconds to wait for MLflow when all else is done.
     """
     check_workers(workers)
-    listener = Listeners(listen or _silent, announce or _silent, pulse or _nothing)
-    with job.writing() as store, contextlib.ExitStack() as stack:
+    with (
+        hearing_interruptions() as interrupted,
+        job.writing() as store,
+        contextlib.ExitStack() as stack,
+    ):
+
+        def feel() -> None:
+            interrupted()
+            if pulse is not None:
+                pulse()
+
+        listener = Listeners(listen or _silent, announce or _silent, feel)
         job.remove(FAILURE)
         begin = time.monotonic()
         tracker = _tracker(job)
@@ -174,10 +185,6 @@ def _wait_for(
 
 def _silent(news: object) -> None:
     """Nobody is listening."""
-
-
-def _nothing() -> None:
-    """Nobody wants to end it."""
 
 
 def _tracker(job: Job) -> tracking.Tracker:

@@ -201,7 +201,8 @@ def outside(tmp_path: Path) -> Iterator[Outside]:
 #: Ctrl-C reaches every process of the terminal, Ray's too; `kill` reaches the one it names.
 INTERRUPTIONS = {
     "Ctrl-C": ("2", os.killpg, signal.SIGINT),
-    "kill": ("inline", os.kill, signal.SIGTERM),
+    "kill": ("2", os.kill, signal.SIGTERM),
+    "kill, no Ray": ("inline", os.kill, signal.SIGTERM),
 }
 
 
