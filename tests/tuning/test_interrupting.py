@@ -66,5 +66,7 @@ with keeping_sigterm():
 assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 print(heard)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
     assert (done.stdout, done.stderr) == ("['mine']\n", "")
