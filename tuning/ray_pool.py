@@ -146,17 +146,14 @@ class RayPool(Pool):
         return events + self._overdue()
 
     def close(self) -> None:
+        # What runs is not cancelled: that races with its completion, and Ray then ends this process
+        # ("Tried to complete task that was not pending", ray#54527; seen once in 75 Ctrl-Cs). It
+        # ends with the Ray that was started here, with the driver of a job, or by itself.
         self._queue.clear()
-        running, self._running = list(self._running), {}
+        self._running.clear()
         if self._started:
-            # Its workers end with it. To cancel what a Ctrl-C is ending just then made Ray 2.60 end
-            # this process now and then ("Tried to complete task that was not pending").
             self._started = False
             self._ray.shutdown()
-        elif self._ray.is_initialized():
-            for reference in running:
-                with contextlib.suppress(self._ray.exceptions.RayError):
-                    self._ray.cancel(reference, force=True)
         self._folder.cleanup()
 
     def _start(self) -> None:
