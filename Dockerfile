@@ -16,7 +16,7 @@ FROM python:3.11.14-slim-bookworm
 RUN useradd --uid 10001 --create-home surefoot \
     && install --directory --owner surefoot --group surefoot /var/lib/mlflow /var/lib/surefoot
 COPY --from=build /opt/surefoot /opt/surefoot
-COPY --chmod=755 deploy/with-secrets /usr/local/bin/with-secrets
+COPY --chmod=755 deploy/with-secrets deploy/on-network /usr/local/bin/
 # One BLAS thread: more would change the rounding, and with it the answer.
 ENV PATH=/opt/surefoot/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tuning.database import Database, DatabaseJob
 from tuning.loop import results_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deploy.loopback import Cluster, ClusterFailed
+from deploy.cluster import Cluster, ClusterFailed
 from deploy.secret_files import shown
 
 

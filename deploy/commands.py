@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.compose import Service
-from deploy.places import LOOPBACK, Places
+from deploy.places import Places
 from deploy.postgres import programs
 from deploy.running import Running
 
@@ -41,11 +41,11 @@ def launch(
         **extra,
     }
     return Running(
-        _command(service, places, short),
+        places.command(_command(service, places, short)),
         environment,
         places.home,
         log,
-        [places.here(word) for word in service.health],
+        places.command([places.here(word) for word in service.health]),
         service.stop_signal,
         service.grace_seconds,
     )
@@ -66,13 +66,11 @@ def _make_files(service: Service, places: Places) -> None:
 def _command(service: Service, places: Places, short: Path) -> list[str]:
     command = [places.here(word) for word in service.command]
     if "ray" in command:
-        at = command.index("ray")
-        command[at : at + 1] = [sys.executable, "-m", "deploy.ray_on_loopback"]
         # A head that was killed left its address here, and other nodes, which a container would not
         # see, still name it: Ray would take them for the head and refuse to start.
         (places.home / "ray" / "ray_current_cluster").unlink(missing_ok=True)
         # Each node keeps its sockets and logs apart.
-        return [*command, f"--node-ip-address={LOOPBACK}", f"--temp-dir={short / 'ray'}"]
+        return [*command, f"--temp-dir={short / 'ray'}"]
     if command[0] == "postgres":
         data, scripts = (
             places.paths[next(iter(service.volumes))],

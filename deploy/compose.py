@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["COMPOSE_FILE", "Config", "Service", "read"]
+__all__ = ["COMPOSE_FILE", "Config", "Published", "Service", "read", "read_networks"]
 
 COMPOSE_FILE = Path(__file__).resolve().parent.parent / "docker-compose.yml"
 VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\})")
@@ -26,6 +26,15 @@ class Config:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A port of a service at which the machine of the containers answers, on `host` alone."""
+
+    host: str
+    port: int
+    target: int  # in the container
+
+
+@dataclass(frozen=True)
 class Service:
     """A service as the compose file has it; paths and addresses are the container's."""
 
@@ -35,6 +44,8 @@ class Service:
     health: tuple[str, ...]  # the program that says by its exit code whether the service is well
     needs: tuple[str, ...]  # the services that must be healthy first
     ports: tuple[int, ...]  # those it listens on
+    published: tuple[Published, ...]
+    networks: Mapping[str, tuple[str, ...]]  # by network, the names it has there
     volumes: Mapping[str, str]  # the name of each volume by its folder in the container
     scratch: tuple[str, ...]  # folders of its own, empty at the start
     secrets: tuple[str, ...]
@@ -49,13 +60,31 @@ def read(path: Path = COMPOSE_FILE) -> dict[str, Service]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a variable that it names without a default is not set.
+        ValueError: a variable that it names without a default is not set, or a port is published
+            on all addresses.
     """
-    document = _interpolated(yaml.safe_load(path.read_text(encoding="utf-8")), os.environ)
+    document = _document(path)
     return {
         name: _service(name, service, document["configs"])
         for name, service in document["services"].items()
     }
+
+
+def read_networks(path: Path = COMPOSE_FILE) -> dict[str, bool]:
+    """The networks of a compose file by name, and whether each is internal: leads nowhere else.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a variable that it names without a default is not set.
+    """
+    return {
+        name: bool((network or {}).get("internal", False))
+        for name, network in _document(path)["networks"].items()
+    }
+
+
+def _document(path: Path) -> Any:
+    return _interpolated(yaml.safe_load(path.read_text(encoding="utf-8")), os.environ)
 
 
 def _service(name: str, service: dict[str, Any], configs: dict[str, Any]) -> Service:
@@ -70,6 +99,11 @@ def _service(name: str, service: dict[str, Any], configs: dict[str, Any]) -> Ser
         health=tuple(test[1:]),
         needs=tuple(service.get("depends_on", {})),
         ports=tuple(int(port) for port in service.get("expose", [])),
+        published=tuple(_published(name, port) for port in service.get("ports", [])),
+        networks={
+            network: (name, *(there or {}).get("aliases", []))
+            for network, there in _mapping(service["networks"]).items()
+        },
         volumes={folder: volume for volume, folder in volumes},
         scratch=tuple(mount.split(":")[0] for mount in service.get("tmpfs", [])),
         secrets=tuple(service.get("secrets", [])),
@@ -81,6 +115,17 @@ def _service(name: str, service: dict[str, Any], configs: dict[str, Any]) -> Ser
         grace_seconds=float(service.get("stop_grace_period", "10s").removesuffix("s")),
         replicas=service.get("deploy", {}).get("replicas", 1),
     )
+
+
+def _mapping(networks: list[str] | dict[str, Any]) -> dict[str, Any]:
+    return networks if isinstance(networks, dict) else dict.fromkeys(networks)
+
+
+def _published(name: str, port: str) -> Published:
+    parts = port.split(":")
+    if len(parts) != 3:
+        raise ValueError(f"{name}: port {port} is published to everybody: name HOST:PORT:PORT")
+    return Published(parts[0], int(parts[1]), int(parts[2]))
 
 
 def _interpolated(value: Any, variables: Mapping[str, str]) -> Any:

@@ -7,7 +7,7 @@ import os
 import click
 
 from deploy.compose import COMPOSE_FILE, read
-from deploy.places import LOOPBACK
+from deploy.loopback import LOOPBACK
 from deploy.secret_files import client_environment, make_secrets, shown
 
 __all__ = ["main"]

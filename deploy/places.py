@@ -1,98 +1,61 @@
-"""Where on this machine the ports and paths of the containers are: all that a loopback changes."""
+"""Where a service of the compose file runs here: its paths, and the site that has its addresses."""
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
-import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from deploy.compose import Service
 
-__all__ = ["LOOPBACK", "Places", "free_port", "ports_here"]
-
-LOOPBACK = "127.0.0.1"
-# Below the range from which Linux takes the ports of outgoing connections: a service that is
-# restarted finds its port free. Ray's client proxy begins at 23000.
-PORTS = range(24_500, 32_700)
-ATTEMPTS = 200
+__all__ = ["Places", "Site"]
 
 
-def free_port() -> int:
-    """A TCP port on which nothing listens, on any address of this machine.
+class Site(Protocol):
+    """Where all services of a cluster run. One that runs has a name of its own: `ray-worker-2`."""
 
-    Raises:
-        OSError: none was found.
-    """
-    for _ in range(ATTEMPTS):
-        port = PORTS[secrets.randbelow(len(PORTS))]
-        if _is_free(port):
-            return port
-    raise OSError(f"no free port from {PORTS[0]} to {PORTS[-1]}: stop something that listens there")
+    def prepare(self) -> None:
+        """The first service is about to start; the cluster's folder is there."""
 
+    def add(self, name: str, service: Service) -> None:
+        """A service that will run here, for the first time, gets its addresses."""
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers bind it
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True
+    def address(self, name: str, port: int) -> str:
+        """Host and port at which a client reaches a port of the compose file."""
 
+    def addressed(self, name: str, text: str) -> str:
+        """`text` of the compose file with the addresses as they are where `name` runs."""
 
-def ports_here(services: Mapping[str, Service], kept: Path) -> dict[str, dict[int, int]]:
-    """By service, the port here of each port that the compose file names: the one in the file
-    `kept`, so that addresses which people have noted stay good, unless something listens there."""
-    before = json.loads(kept.read_text(encoding="ascii")) if kept.exists() else {}
-    ports = {}
-    for name, service in services.items():
-        old = {int(port): here for port, here in before.get(name, {}).items()}
-        ports[name] = {
-            port: old[port] if port in old and _is_free(old[port]) else free_port()
-            for port in service.ports
-        }
-    return ports
+    def command(self, name: str, words: Sequence[str]) -> list[str]:
+        """The program that runs `words` where `name` runs."""
 
 
 class Places:
     """The place of everything that one running service names.
 
     Args:
-        service: What runs.
-        folder: The cluster's folder; `name` is the service's own folder in it.
-        ports: By service name, the port here by the port in the container.
-        own: The same for this instance: each worker has ports of its own.
+        service: What runs, and `name` is what it is called here.
+        folder: The cluster's folder; `folder / name` is the service's own.
+        site: Where it runs.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        folder: Path,
-        name: str,
-        ports: Mapping[str, Mapping[int, int]],
-        own: Mapping[int, int],
-    ) -> None:
-        self._ports, self._own = ports, own
+    def __init__(self, service: Service, name: str, folder: Path, site: Site) -> None:
+        self._name, self._site = name, site
         self.home = folder / name
-        self.paths = {
+        self.paths: Mapping[str, Path] = {
             **{target: folder / "volumes" / volume for target, volume in service.volumes.items()},
             **{target: self.home / target.strip("/") for target in service.scratch},
             **{f"/run/secrets/{secret}": folder / "secrets" / secret for secret in service.secrets},
             **{config.target: self.home / config.target.strip("/") for config in service.configs},
         }
         self._path = re.compile("|".join(map(re.escape, self.paths)) or r"(?!)")
-        self._port = re.compile(rf"(?:\b({'|'.join(map(re.escape, ports))}):)?\b(\d{{4,5}})\b")
 
     def here(self, text: str) -> str:
         """`text` with each address and path of the container replaced by the one here."""
         text = self._path.sub(lambda match: str(self.paths[match[0]]), text)
-        return self._port.sub(self._address, text.replace("0.0.0.0", LOOPBACK))
+        return self._site.addressed(self._name, text)
 
-    def _address(self, match: re.Match[str]) -> str:
-        host, port = match[1], int(match[2])
-        if host is not None:
-            return f"{LOOPBACK}:{self._ports[host][port]}"
-        return str(self._own.get(port, port))
+    def command(self, words: Sequence[str]) -> list[str]:
+        """The program that runs `words` where the service runs."""
+        return self._site.command(self._name, words)

@@ -13,7 +13,7 @@ import os
 from ray._private import ray_constants, services
 from ray.scripts import scripts
 
-from deploy.places import LOOPBACK
+from deploy.loopback import LOOPBACK
 
 if __name__ == "__main__":
     vars(services)["node_ip_address_from_perspective"] = lambda _=None: LOOPBACK

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.loopback import Cluster, ClusterFailed
+from deploy.cluster import Cluster, ClusterFailed
 from tests.chaos.machine import full, set_clock
 from tuning.submitted import SubmittedJob
 

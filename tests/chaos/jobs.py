@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 import tuning
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tuning.home import Home
 from tuning.jobs import Job
 from tuning.loop import results_of

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tests.chaos.faults import FAULTS, Fault, World
 from tests.chaos.jobs import Answer, answer_of, calm, mlflow_in_database, table_of
 from tests.chaos.machine import set_clock, small_disk

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 
 __all__ = ["PYTHON", "command_line", "listeners", "secrets_of", "status"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tests.deploy.client import PYTHON
 
 

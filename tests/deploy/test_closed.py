@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from deploy.secret_files import shown
 from tests.deploy.client import PYTHON, command_line, listeners, secrets_of, status
 from tests.deploy.grpc_methods import answers

@@ -15,9 +15,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from deploy.cluster import Cluster, ClusterFailed
 from deploy.compose import COMPOSE_FILE, read
-from deploy.loopback import Cluster, ClusterFailed
-from deploy.places import ports_here
+from deploy.loopback import Loopback
 from tests.deploy.client import PYTHON, command_line, secrets_of, status
 from tests.processes import end, wait_until_gone
 
@@ -216,7 +216,7 @@ def test_a_service_that_cannot_start_says_why_and_nothing_is_left(open_folder: P
 def test_who_started_it_is_killed_and_nothing_is_left(open_folder: Path) -> None:
     folder = open_folder / "orphaned"
     code = (
-        "import time\nfrom deploy.loopback import Cluster\n"
+        "import time\nfrom deploy.cluster import Cluster\n"
         f"with Cluster({str(folder)!r}, services=['postgres']) as cluster:\n"
         "    print(*cluster.pids('postgres'), flush=True)\n    time.sleep(1000)\n"
     )
@@ -276,10 +276,10 @@ def test_the_command_prints_what_to_export_and_stops_when_told(open_folder: Path
 
 def test_ports_are_kept_unless_somebody_listens_there(tmp_path: Path) -> None:
     services, kept = read(COMPOSE_FILE), tmp_path / "ports.json"
-    first = ports_here(services, kept)
-    kept.write_text(json.dumps(first), encoding="ascii")
-    assert ports_here(services, kept) == first
-    with socket.create_server(("127.0.0.1", first["mlflow"][5000])):
-        again = ports_here(services, kept)
-    assert again["mlflow"] != first["mlflow"]
-    assert {**again, "mlflow": None} == {**first, "mlflow": None}
+    first = Loopback(services, kept)
+    first.prepare()
+    assert Loopback(services, kept).ports == first.ports
+    with socket.create_server(("127.0.0.1", first.ports["mlflow"][5000])):
+        again = Loopback(services, kept).ports
+    assert again["mlflow"] != first.ports["mlflow"]
+    assert {**again, "mlflow": None} == {**first.ports, "mlflow": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tests.deploy.client import secrets_of
 
 

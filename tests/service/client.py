@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tests.tuning.command import Ran, without_run
 from tests.tuning.running import RUN, carry_on, new_store
 from tuning.analysis import build_report

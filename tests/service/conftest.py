@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.loopback import Cluster
+from deploy.cluster import Cluster
 from tests.service.client import IN_THE_CLUSTER, Client
 from tests.tuning.command import Ran
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.places import free_port
+from deploy.loopback import free_port
 from tests.service.client import Client
 from tests.service.conftest import Finished
 
