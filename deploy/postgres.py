@@ -88,6 +88,8 @@ def _make(data: Path, scripts: Path, sockets: Path, user: pwd.struct_passwd | No
         )
     finally:
         secret.unlink()
+    with open(making / "pg_hba.conf", "a", encoding="ascii") as rules:
+        rules.write("host all all all scram-sha-256\n")  # initdb lets nobody in from other hosts
     server = ("--wait", f"--pgdata={making}")
     options = f"-clisten_addresses= -cunix_socket_directories={sockets}"
     run("pg_ctl", "start", "--silent", *server, f"--options={options}", **them)

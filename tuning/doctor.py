@@ -8,6 +8,8 @@ import platform
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from textwrap import shorten
@@ -18,7 +20,7 @@ from tuning import postgres, tracking
 from tuning.database import Database
 from tuning.home import Home
 from tuning.ray_jobs import RayJobs
-from tuning.ray_pool import cluster_facts
+from tuning.ray_nodes import OBJECT_BYTES, cluster_facts
 
 __all__ = ["PROBED", "Finding", "examine", "probe"]
 
@@ -29,6 +31,11 @@ _LEAST_FREE_BYTES = 1_000_000_000
 PROBED = "surefoot probe: "
 #: Packages whose versions must be the same on both sides: what is pickled, and what rounds.
 _SAME = ("surefoot", "ray", "numpy", "optuna")
+_MOST_LISTED = 4
+_SILENT = (
+    "see that its machine runs, is not overloaded, and can be reached from the head; its logs are "
+    "in Ray's dashboard"
+)
 _SAME_VERSIONS = (
     "install the same versions on both sides (requirements.lock): what is pickled here is read "
     "there"
@@ -55,32 +62,44 @@ class Finding:
 
 def examine(address: str | None = None, storage: str | None = None) -> list[Finding]:
     """Look at the cluster at `address` and its database at `storage` (defaults as for `submit`)."""
-    mine = _database(storage)
-    findings = [_finding("database", mine), _finding("MLflow", _mlflow())]
+    with ThreadPoolExecutor() as threads:  # side by side with what the cluster's inside does
+        here, records = threads.submit(_database, storage), threads.submit(_mlflow)
+        reached, there = _reached(address)
+    mine = here.result()
+    findings = [reached, _finding("database", mine), _finding("MLflow", records.result())]
+    if isinstance(there, dict):
+        return [*findings, *_versions(there), *_inside(there, mine)]
+    return findings if there is None else [*findings, Finding("inside", False, "no answer", there)]
+
+
+def _reached(address: str | None) -> tuple[Finding, dict[str, Any] | str | None]:
+    """Whether Ray can be used, and what `probe` saw, or why it saw nothing."""
     try:
         ray = RayJobs(address)
     except SurefootError as error:
-        return [Finding("Ray", False, "cannot be used", str(error)), *findings]
+        return Finding("Ray", False, "cannot be used", str(error)), None
     reached = Finding("Ray", True, f"{ray.address} answers and takes the token")
     try:
-        there = _ask(ray)
+        return reached, _ask(ray)
     except SurefootError as error:
-        return [reached, *findings, Finding("inside", False, "no answer", str(error))]
-    return [reached, *findings, *_versions(there), *_inside(there, mine)]
+        return reached, str(error)
 
 
 def probe() -> dict[str, Any]:
     """What `examine` wants to know from inside: run as a Ray job, on the head."""
     home = Home().folder
     place = next(path for path in (home, *home.parents) if path.exists())
+    with ThreadPoolExecutor() as threads:
+        database, records = threads.submit(_database, None), threads.submit(_mlflow)
+        facts = cluster_facts(_my_versions)
     return {
         "versions": _my_versions(),
-        "database": _database(None),
-        "mlflow": _mlflow(),
+        "database": database.result(),
+        "mlflow": records.result(),
         "home": str(home),
         "writable": os.access(place, os.W_OK),
         "free_bytes": shutil.disk_usage(place).free,
-        **cluster_facts(_my_versions),
+        **facts,
     }
 
 
@@ -157,26 +176,34 @@ def _ask(ray: RayJobs) -> dict[str, Any]:
 
 
 def _versions(there: dict[str, Any]) -> list[Finding]:
-    here = _my_versions()
-    findings = []
-    for place, versions in (("head", there["versions"]), ("worker", there["worker_versions"])):
-        if versions is None:
-            continue
-        other = [
+    here, head = _my_versions(), there["versions"]
+    found = [_compared("head's versions", {"head": head}, here)]
+    if own := {node["address"]: node["own"] for node in there["nodes"] if node["own"]}:
+        found.append(_compared("nodes' versions", own, here))
+    return found
+
+
+def _compared(what: str, places: dict[str, dict[str, str]], here: dict[str, str]) -> Finding:
+    """Whether the versions at all `places` are those that are `here`."""
+    other = {
+        place: [
             f"{name} {versions[name]} there, {here[name]} here"
             for name in here
             if _shown(name, versions[name]) != _shown(name, here[name])
         ]
-        same = f"Python {versions['python']}, surefoot {versions['surefoot']}, as here"
-        findings.append(
-            Finding(
-                f"{place}'s versions",
-                not other,
-                "; ".join(other) or same,
-                _SAME_VERSIONS if other else "",
-            )
-        )
-    return findings
+        for place, versions in places.items()
+    }
+    differ = [f"{place}: {', '.join(names)}" for place, names in other.items() if names]
+    if differ:
+        return Finding(what, False, _listed(differ), _SAME_VERSIONS)
+    same = next(iter(places.values()))
+    return Finding(what, True, f"Python {same['python']}, surefoot {same['surefoot']}, as here")
+
+
+def _listed(items: Sequence[str]) -> str:
+    """The first few of them."""
+    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    return "; ".join(items[:_MOST_LISTED]) + more
 
 
 def _shown(name: str, number: str) -> str:
@@ -197,7 +224,7 @@ def _inside(there: dict[str, Any], mine: dict[str, Any]) -> list[Finding]:
         database = _finding("head's database", theirs)
     gigabytes = there["free_bytes"] / 1e9
     room = there["writable"] and there["free_bytes"] >= _LEAST_FREE_BYTES
-    cpus, free, nodes = there["cpus"], there["free_cpus"], there["nodes"]
+    cpus, free, nodes = there["cpus"], there["free_cpus"], len(there["nodes"])
     return [
         database,
         _finding("head's MLflow", there["mlflow"]),
@@ -214,4 +241,42 @@ def _inside(there: dict[str, Any], mine: dict[str, Any]) -> list[Finding]:
             f"{free:g} of {cpus:g} free, on {nodes} nodes",
             "" if cpus > 0 else "no node has CPUs: start workers (--scale ray-worker=N)",
         ),
+        *_nodes(there),
     ]
+
+
+def _nodes(there: dict[str, Any]) -> list[Finding]:
+    """Whether each node answers and objects pass to it and from it; a line for each that fails."""
+    size = f"{OBJECT_BYTES / 1e6:g} MB"
+    nodes, found = there["nodes"], []
+    for node in nodes:
+        lacks = [
+            *([] if node["argument"] else [f"an argument of {size} does not come to it"]),
+            *([] if node["result"] else [f"a result of {size} does not come from it"]),
+        ]
+        name = f"node {node['address']}"
+        if node["error"] is not None:
+            error = shorten(node["error"], 150, placeholder=" ...")
+            found.append(Finding(name, False, f"does not answer: {error}", _SILENT))
+        elif lacks or node["closed"]:
+            closed = f"{_listed(node['closed'])} cannot be reached from it"
+            said = [*lacks, closed] if node["closed"] else lacks
+            found.append(Finding(name, False, "; ".join(said), _why_closed(node, there["head"])))
+    every = f"all {len(nodes)} answer; {size} pass to and from each"
+    return found or [Finding("nodes", True, every)]
+
+
+def _why_closed(node: dict[str, Any], head: str | None) -> str:
+    """The likely cause, and what to do."""
+    hosts = sorted({port.split(":")[0] for port in node["closed"]})
+    if not hosts:
+        return (
+            "its connections open, but much does not pass: look at the MTU on the way, at its "
+            "object store's memory, and at its log, raylet.out"
+        )
+    who = "the head is" if head in hosts else "those are"
+    return (
+        f"{who} registered under {_listed(hosts)}, where {node['address']} does not get: on a "
+        "machine with several networks start Ray with --node-ip-address, its address on the one "
+        "that all nodes share; otherwise open the firewall between them"
+    )

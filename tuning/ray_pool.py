@@ -6,24 +6,24 @@ import contextlib
 import faulthandler
 import logging
 import os
-import signal
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from trainers import Problem
 from tuning.interrupting import keeping_sigterm
 from tuning.pool import Event, Failed, Lost, Pool, Ticket, attempt
+from tuning.ray_nodes import own_address, resources
+from tuning.ray_tasks import kill, known_of, node_of
 from tuning.results import Setting
 from tuning.sharing import Share
 from tuning.work import Work
 
-__all__ = ["ONE_THREAD", "OnCluster", "RayPool", "cluster_facts", "start_ray"]
+__all__ = ["ONE_THREAD", "OnCluster", "RayPool", "start_ray"]
 
 #: One BLAS thread on every worker, set before NumPy is imported there: the rounding depends on it.
 ONE_THREAD = dict.fromkeys(
@@ -34,8 +34,12 @@ ONE_THREAD = dict.fromkeys(
 # is given up this much later.
 _GRACE_SECONDS = 15.0
 _RESOURCES_SECONDS = 0.5
-# Ray's states of a task that a worker has been given, whether it has said so yet or not.
-_BEGUN = ("SUBMITTED_TO_WORKER", "RUNNING")
+# Objects above 100 kB pass between nodes by a way of their own, which may be closed where small
+# messages pass. Ray waits for them for ever; slower than this they are not waited for here.
+_LEAST_BYTES_PER_SECOND = 1e6
+# How long to wait for results that have been announced: mostly they are there at once.
+_ARRIVAL_SECONDS = 0.1
+_PASSAGE = "objects do not pass between these nodes: run surefoot doctor"
 
 
 def start_ray(workers: int | None, folder: str) -> bool:
@@ -93,6 +97,8 @@ class RayPool(Pool):
         workers: on this machine; the default is one for each CPU.
         cluster: use that cluster instead.
         timeout: seconds after which a task counts as hung: it is killed, and lost.
+        transfer: seconds after which an argument or a result that does not come makes its task
+            lost, beside the time for its bytes. Waiting for a free CPU does not count.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class RayPool(Pool):
         workers: int | None = None,
         cluster: OnCluster | None = None,
         timeout: float = 600.0,
+        transfer: float = 60.0,
     ) -> None:
         import ray
 
@@ -113,6 +120,7 @@ class RayPool(Pool):
         )
         self._queue: deque[tuple[Ticket, Setting]] = deque()
         self._running: dict[Any, tuple[Ticket, float]] = {}
+        self._arriving: dict[Any, tuple[Ticket, float]] = {}  # ended, and their results on the way
         # When they were asked for; slots, those free then, those free also the time before.
         self._resources = (0.0, 0, 0, 0)
         if cluster is None:
@@ -123,8 +131,13 @@ class RayPool(Pool):
                 ray.init(address="auto", logging_level=logging.ERROR)
         with contextlib.ExitStack() as undo:  # what was started must not stay behind a failure
             undo.callback(self.close)
-            self._job = ray.put((problem, work, timeout))
+            given = ray.put((problem, work))
             undo.pop_all()
+        (size,) = [found["object_size"] for found in _locations(ray, [given]).values()]
+        self._transfer = transfer + (size or 0) / _LEAST_BYTES_PER_SECOND
+        # In a list: a task whose argument does not come would wait in Ray's queue, where nothing
+        # tells it from one that waits for a CPU. So it begins without, and asks for it by itself.
+        self._job = _Job([given], own_address(), timeout, self._transfer)
         self._remote = ray.remote(num_cpus=cluster.cpus if cluster else 1, max_retries=0)(_attempt)
         # A session that was there already may have set no threads; these workers need one.
         aside = not self._started and cluster is None
@@ -136,14 +149,29 @@ class RayPool(Pool):
 
     def wait(self, timeout: float) -> list[Event]:
         self._start()
-        if not self._running:
+        if running := list(self._running):
+            wait = partial(self._ray.wait, running, fetch_local=False)
+            ended, _ = wait(num_returns=1, timeout=timeout)
+            if ended:  # whatever else has ended by now
+                ended, _ = wait(num_returns=len(running), timeout=0)
+            for reference in ended:
+                self._arriving[reference] = (self._running.pop(reference)[0], time.monotonic())
+            timeout = _ARRIVAL_SECONDS
+        return [*self._arrived(timeout), *self._overdue()]
+
+    def _arrived(self, timeout: float) -> list[Event]:
+        if not self._arriving:
             return []
-        pending = list(self._running)
-        ready, _ = self._ray.wait(pending, num_returns=1, timeout=timeout)
-        if ready:  # whatever else has come back by now
-            ready, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)
-        events = [self._event(reference) for reference in ready]
-        return events + self._overdue()
+        arriving = list(self._arriving)
+        here, late = self._ray.wait(arriving, num_returns=len(arriving), timeout=timeout)
+        events = [self._event(reference) for reference in here]
+        for reference in late:
+            ticket, since = self._arriving[reference]
+            if time.monotonic() - since > self._transfer:
+                del self._arriving[reference]
+                why = _stuck("its result", node_of(reference), self._job.address, self._transfer)
+                events.append(Lost(ticket, why))
+        return events
 
     def close(self) -> None:
         # What runs is not cancelled: that races with its completion, and Ray then ends this process
@@ -151,6 +179,7 @@ class RayPool(Pool):
         # ends with the Ray that was started here, with the driver of a job, or by itself.
         self._queue.clear()
         self._running.clear()
+        self._arriving.clear()
         if self._started:
             self._started = False
             self._ray.shutdown()
@@ -174,7 +203,7 @@ class RayPool(Pool):
         asked, slots, before, free = self._resources
         if time.monotonic() - asked > _RESOURCES_SECONDS:
             cpus = self._cluster.cpus
-            total, free_cpus = _resources(self._ray)
+            total, free_cpus = resources()
             slots, now = int(total // cpus), int(free_cpus // cpus)
             # A slot that was given back a moment ago is for whoever waits, not for who gave it.
             free = min(before, now)
@@ -182,7 +211,7 @@ class RayPool(Pool):
         return self._cluster.share.limit(slots, free, len(self._running))
 
     def _event(self, reference: Any) -> Event:
-        ticket, _ = self._running.pop(reference)
+        ticket, _ = self._arriving.pop(reference)
         errors = self._ray.exceptions
         try:
             event: Event = self._ray.get(reference)
@@ -200,7 +229,7 @@ class RayPool(Pool):
 
         Those of a pool on this machine end themselves: whoever can freeze them can freeze us.
         """
-        late = time.monotonic() - self._timeout - _GRACE_SECONDS
+        late = time.monotonic() - self._timeout - self._transfer - _GRACE_SECONDS
         if self._cluster is None or all(began > late for _, began in self._running.values()):
             return []
         return [
@@ -211,76 +240,52 @@ class RayPool(Pool):
 
     def _give_up(self, reference: Any) -> Event | None:
         """Kill a task's worker on its node; None for one that still waits for a node."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-        from ray.util.state import get_task
-        from ray.util.state.exception import RayStateApiException
-
         ticket, _ = self._running[reference]
-        try:
-            attempts: Any = get_task(reference.task_id().hex())
-        except (RayStateApiException, OSError):
-            attempts = None
-        task = attempts[-1] if isinstance(attempts, list) else attempts
-        if task is None or task.state not in _BEGUN or not task.node_id:
+        task = known_of(reference)
+        if task is None or not task.begun:
             self._running[reference] = (ticket, time.monotonic())  # its time has not begun
             return None
         del self._running[reference]
         self._ray.cancel(reference, force=True)
-        there = NodeAffinitySchedulingStrategy(task.node_id, soft=False)
-        kill = self._ray.remote(num_cpus=0, max_retries=0)(_kill_hung)
-        kill.options(scheduling_strategy=there).remote(task.name)
+        kill(task)
         return Lost(ticket, f"no answer in {self._timeout:g} s, so its worker was killed")
 
 
-def _attempt(job: tuple[Problem, Work, float], ticket: Ticket, setting: Setting) -> Event:
-    problem, work, timeout = job
+@dataclass(frozen=True)
+class _Job:
+    """What every task is given.
+
+    Attributes:
+        given: a reference to the problem and the work, which is in `address`.
+        timeout, transfer: seconds, as for the pool.
+    """
+
+    given: list[Any]
+    address: str
+    timeout: float
+    transfer: float
+
+
+def _attempt(job: _Job, ticket: Ticket, setting: Setting) -> Event:
+    import ray
+
+    try:
+        problem, work = ray.get(job.given[0], timeout=job.transfer)
+    except ray.exceptions.GetTimeoutError:
+        return Lost(ticket, _stuck("its problem", job.address, own_address(), job.transfer))
     # A thread of C, which needs no lock of Python's: it ends also a task that hangs in C code, and
     # leaves in the worker's log where it hung.
-    faulthandler.dump_traceback_later(timeout, exit=True, file=sys.__stderr__ or sys.stderr)
+    faulthandler.dump_traceback_later(job.timeout, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
         return attempt(problem, work, ticket, setting)
     finally:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _kill_hung(task: str) -> None:
-    """On the task's node: kill the job's worker that has it, and those that are frozen.
-
-    A worker that was frozen before it could say that it has begun is known to Ray by no process id,
-    and bears the task's name only if it came as far as that.
-    """
-    ours = {f"{name}={os.environ[name]}".encode() for name in ("RAY_RAYLET_PID", "RAY_JOB_ID")}
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            title = (process / "cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace")
-            is_worker = title.startswith("ray::") and int(process.name) != os.getpid()
-            if not is_worker or not ours <= set((process / "environ").read_bytes().split(b"\0")):
-                continue
-            state = (process / "stat").read_bytes().rpartition(b") ")[2][:1]
-            if title == f"ray::{task}" or state == b"T":
-                os.kill(int(process.name), signal.SIGKILL)
+def _stuck(what: str, there: str, here: str, seconds: float) -> str:
+    return f"{what} did not come from node {there} to {here} within {seconds:.0f} s: {_PASSAGE}"
 
 
-def cluster_facts(on_a_worker: Callable[[], Any]) -> dict[str, Any]:
-    """What a driver sees of its cluster: nodes, CPUs, and what `on_a_worker` gives on one of them
-    (None if none has a CPU free within half a minute)."""
-    import ray
-
-    ray.init(address="auto", logging_level=logging.ERROR)
-    total, free = _resources(ray)
-    nodes: Any = ray.nodes()  # type: ignore[no-untyped-call]
-    seen = None
-    if total > 0:
-        with contextlib.suppress(ray.exceptions.RayError):
-            seen = ray.get(ray.remote(num_cpus=1)(on_a_worker).remote(), timeout=30.0)
-    return {
-        "nodes": sum(node["Alive"] for node in nodes),
-        "cpus": total,
-        "free_cpus": free,
-        "worker_versions": seen,
-    }
-
-
-def _resources(ray: Any) -> tuple[float, float]:
-    """The cluster's CPUs, and how many of them are free."""
-    return ray.cluster_resources().get("CPU", 0.0), ray.available_resources().get("CPU", 0.0)
+def _locations(ray: Any, references: list[Any]) -> dict[Any, dict[str, Any]]:
+    found: dict[Any, dict[str, Any]] = ray.experimental.get_object_locations(references)
+    return found

@@ -27,6 +27,7 @@ from tuning.ray_pool import OnCluster, RayPool
 from tuning.report import Report, RunFacts
 from tuning.results import SettingResult
 from tuning.study import StudyStore
+from tuning.tables import ClusterSpec
 from tuning.work import Work
 
 __all__ = [
@@ -140,8 +141,7 @@ def _train(
         tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
 
     finished = len(before) >= spec.search.settings and not plan.confirm(before)
-    timeout = spec.cluster.task_timeout
-    pool = _make_pool(problem, work, "inline" if finished else workers, timeout)
+    pool = _make_pool(problem, work, "inline" if finished else workers, spec.cluster)
     with contextlib.closing(pool):
         try:
             return run_loop(spec, plan, pool, store, told, listener)
@@ -197,12 +197,17 @@ def _tracker(job: Job) -> tracking.Tracker:
     )
 
 
-def _make_pool(problem: Problem, work: Work, workers: Workers, timeout: float) -> Pool:
+def _make_pool(problem: Problem, work: Work, workers: Workers, cluster: ClusterSpec) -> Pool:
     if workers == "inline":
         return InProcessPool(problem, work)
-    if isinstance(workers, OnCluster):
-        return RayPool(problem, work, cluster=workers, timeout=timeout)
-    return RayPool(problem, work, workers=workers, timeout=timeout)
+    return RayPool(
+        problem,
+        work,
+        workers=None if isinstance(workers, OnCluster) else workers,
+        cluster=workers if isinstance(workers, OnCluster) else None,
+        timeout=cluster.task_timeout,
+        transfer=cluster.transfer_timeout,
+    )
 
 
 def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> RunFacts:

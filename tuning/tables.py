@@ -211,11 +211,13 @@ class ClusterSpec(Table):
 
     `max_tasks`: at most so many tasks at once; without it, the job's fair share. `cpus_per_task`:
     what Ray reserves for each. `task_timeout`: seconds after which a task counts as hung, is killed
-    and tried again. `include`: more files that travel with the job, as patterns beside the job
-    file.
+    and tried again. `transfer_timeout`: seconds, beside one for each megabyte, in which the problem
+    must come to a worker and a result from it. `include`: more files that travel with the job, as
+    patterns beside the job file.
     """
 
     max_tasks: int | None = Field(default=None, ge=1, le=100_000)
     cpus_per_task: float = Field(default=1.0, gt=0, le=1024)
     task_timeout: float = Field(default=600.0, ge=1, le=1e6)
+    transfer_timeout: float = Field(default=60.0, ge=1, le=1e6)
     include: list[str] = []

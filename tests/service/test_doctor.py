@@ -36,9 +36,10 @@ def test_a_healthy_cluster(client: Client) -> None:
         "database",
         "MLflow",
         "head's versions",
-        "worker's versions",
+        "nodes' versions",
         "head's disk",
         "CPUs",
+        "nodes",
     ):
         assert f"  {what} " in ran.out
 

@@ -45,13 +45,20 @@ def world(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ProbedRa
     monkeypatch.setattr(tracking, "reach", lambda _: None)
 
     def facts(look: Any) -> dict[str, Any]:
-        return {"nodes": 2, "cpus": 4.0, "free_cpus": 3.0, "worker_versions": look()}
+        nodes = [node(f"10.0.0.{number}", look()) for number in (1, 2)]
+        return {"cpus": 4.0, "free_cpus": 3.0, "head": "10.0.0.1", "nodes": nodes}
 
     monkeypatch.setattr(doctor, "cluster_facts", facts)
     ray = ProbedRay()
     monkeypatch.setattr(doctor, "RayJobs", ray)
     says(ray, probe())
     return ray
+
+
+def node(address: str, own: Any, **changes: Any) -> dict[str, Any]:
+    """A node that is well, but for `changes`."""
+    well = {"error": None, "own": own, "argument": True, "result": True, "closed": []}
+    return {"address": address, **well, **changes}
 
 
 def says(ray: ProbedRay, seen: dict[str, Any], **changes: Any) -> None:
@@ -72,10 +79,11 @@ def test_all_is_well() -> None:
     findings = examine(ADDRESS)
     assert failing(findings) == {}
     assert [finding.what for finding in findings] == [
-        "Ray", "database", "MLflow", "head's versions", "worker's versions", "head's database",
-        "head's MLflow", "head's disk", "CPUs",
+        "Ray", "database", "MLflow", "head's versions", "nodes' versions", "head's database",
+        "head's MLflow", "head's disk", "CPUs", "nodes",
     ]  # fmt: skip
-    assert findings[-1].found == "3 of 4 free, on 2 nodes"
+    assert findings[-2].found == "3 of 4 free, on 2 nodes"
+    assert findings[-1].found == "all 2 answer; 1 MB pass to and from each"
 
 
 def test_what_is_wrong_inside(world: ProbedRay) -> None:
@@ -84,7 +92,7 @@ def test_what_is_wrong_inside(world: ProbedRay) -> None:
     elsewhere = {**seen["database"], "id": "another/surefoot"}
     says(
         world, seen, versions=other, database=elsewhere, mlflow={"error": "it does not answer"},
-        free_bytes=10, cpus=0.0, free_cpus=0.0, worker_versions=None,
+        free_bytes=10, cpus=0.0, free_cpus=0.0, nodes=[node("10.0.0.1", seen["versions"])],
     )  # fmt: skip
     wrong = failing(examine(ADDRESS))
     assert set(wrong) == {
@@ -94,11 +102,53 @@ def test_what_is_wrong_inside(world: ProbedRay) -> None:
         "head's disk",
         "head's versions",
     }
-    assert wrong["head's versions"].startswith(f"numpy 1.0 there, {version('numpy')} here: install")
+    differs = f"head: numpy 1.0 there, {version('numpy')} here: install"
+    assert wrong["head's versions"].startswith(differs)
     assert "let SUREFOOT_STORAGE_URL name the same database here and" in wrong["head's database"]
     assert wrong["head's MLflow"].endswith("it does not answer")
     says(world, seen, writable=False)
     assert ", which cannot be written: free some space" in failing(examine(ADDRESS))["head's disk"]
+
+
+def test_a_node_that_objects_do_not_reach_is_named_with_the_cause(world: ProbedRay) -> None:
+    """Small messages pass on the way that the head chooses, objects on one that it gave others."""
+    seen = probe()
+    own = seen["versions"]
+    cut_off = {"argument": False, "result": False, "closed": ["10.0.0.1:4001", "10.0.0.1:4002"]}
+    says(
+        world,
+        seen,
+        nodes=[
+            node("10.0.0.1", own),
+            node("10.0.1.2", own, **cut_off),
+            node("10.0.1.3", own, result=False),
+            node("10.0.1.4", own, closed=["10.0.1.5:7"]),
+            node("10.0.1.5", None, error="nothing came in 8 s", argument=False, result=False),
+        ],
+    )
+    wrong = failing(examine(ADDRESS))
+    assert set(wrong) == {f"node 10.0.1.{number}" for number in (2, 3, 4, 5)}
+    assert wrong["node 10.0.1.2"].startswith(
+        "an argument of 1 MB does not come to it; a result of 1 MB does not come from it; "
+        "10.0.0.1:4001; 10.0.0.1:4002 cannot be reached from it: the head is registered under "
+        "10.0.0.1, where 10.0.1.2 does not get: on a machine with several networks start Ray with "
+        "--node-ip-address"
+    )
+    assert "does not come to it" not in wrong["node 10.0.1.3"]
+    assert "look at the MTU on the way" in wrong["node 10.0.1.3"]
+    assert "those are registered under 10.0.1.5, where 10.0.1.4" in wrong["node 10.0.1.4"]
+    assert wrong["node 10.0.1.5"].startswith("does not answer: nothing came in 8 s: see that its")
+
+
+def test_versions_that_differ_on_a_few_of_many_nodes(world: ProbedRay) -> None:
+    seen = probe()
+    other = {**seen["versions"], "ray": "1.0"}
+    nodes = [node(f"10.0.0.{n}", other if n > 2 else seen["versions"]) for n in range(1, 9)]
+    says(world, seen, nodes=nodes)
+    wrong = failing(examine(ADDRESS))
+    assert set(wrong) == {"nodes' versions"}
+    assert wrong["nodes' versions"].startswith("10.0.0.3: ray 1.0 there, ")
+    assert "; and 2 more: install the same" in wrong["nodes' versions"]
 
 
 def test_what_is_wrong_here(world: ProbedRay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +199,7 @@ def test_a_user_who_may_only_read_is_told_so(postgres: Postgres, may_insert: boo
 def test_the_command_prints_it(world: ProbedRay, tmp_path: Path) -> None:
     ran = surefoot(tmp_path, "doctor", "--address", ADDRESS)
     assert (ran.code, ran.err) == (0, "")
-    assert len(ran.out.splitlines()) == 9
+    assert len(ran.out.splitlines()) == 10
     assert all(line.startswith("ok    ") for line in ran.out.splitlines())
     world.away = True
     ran = surefoot(tmp_path, "doctor", "--address", ADDRESS)

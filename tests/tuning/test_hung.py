@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning.ray_pool import _kill_hung
+from tuning.ray_tasks import _kill_hung
 
 TASK = "setting 3 part 0"
 OURS = {"RAY_RAYLET_PID": "4242", "RAY_JOB_ID": "02000000"}

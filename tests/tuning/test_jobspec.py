@@ -48,7 +48,13 @@ def test_defaults() -> None:
         "outcomes": vars(Thresholds()),
         "tracking": {"uri": None},
         "storage": {"url": None},
-        "cluster": {"max_tasks": None, "cpus_per_task": 1.0, "task_timeout": 600.0, "include": []},
+        "cluster": {
+            "max_tasks": None,
+            "cpus_per_task": 1.0,
+            "task_timeout": 600.0,
+            "transfer_timeout": 60.0,
+            "include": [],
+        },
     }
     assert spec.search.rules == [GradientDescent()]
     assert spec.search.first_rates == [0.001, 0.01, 0.1]

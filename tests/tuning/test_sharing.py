@@ -157,6 +157,8 @@ def test_a_free_slot_is_taken_once_however_long_ray_s_numbers_stay(
         wait=lambda pending, **_: ([], pending),
         cancel=lambda *_, **__: None,
         exceptions=SimpleNamespace(RayError=RuntimeError),
+        experimental=SimpleNamespace(get_object_locations=lambda _: {0: {"object_size": 9}}),
+        util=SimpleNamespace(get_node_ip_address=lambda: "10.0.0.1"),
         is_initialized=lambda: False,
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
