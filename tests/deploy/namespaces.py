@@ -8,11 +8,13 @@ ones, known inside these namespaces alone. It needs to be root, iproute2 and nft
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +26,7 @@ __all__ = ["Namespaces"]
 
 IP = shutil.which("ip") or "ip"
 NAMESPACES = Path("/etc/netns")  # where `ip netns exec` takes a namespace's own files of /etc from
+_numbers = itertools.count()
 MACHINE, NEIGHBOUR = "machine", "neighbour"
 MACHINE_OUTWARD, NEIGHBOURS = "10.87.0.1", "10.87.0.2"
 
@@ -48,7 +51,7 @@ class Namespaces:
 
     def __init__(self, services: Mapping[str, Service], networks: Mapping[str, bool]) -> None:
         self._services, self._internal = services, networks
-        self._prefix = f"sf{os.getpid()}-"
+        self._prefix = f"sf{os.getpid()}-{next(_numbers)}-"
         # The addresses of each that runs, by network; and the names that it has there.
         self.addresses: dict[str, dict[str, str]] = {}
         self._names: dict[str, Mapping[str, tuple[str, ...]]] = {}
@@ -107,23 +110,15 @@ class Namespaces:
             (NAMESPACES / namespace / file).write_text("127.0.0.1 localhost\n" * (file == "hosts"))
 
     def _remove(self) -> None:
-        for namespace in self._all():
-            if namespace.startswith(self._prefix):
-                link("netns", "delete", namespace)
-                shutil.rmtree(NAMESPACES / namespace, ignore_errors=True)
-        with suppress(OSError):  # others have theirs there
-            NAMESPACES.rmdir()
+        _delete(namespace for namespace in _all() if namespace.startswith(self._prefix))
 
     def _clear_up_after_the_dead(self) -> None:
         """Of a test run that was killed, the namespaces are left."""
-        for namespace in self._all():
-            owner = namespace.partition("-")[0].removeprefix("sf")
-            if namespace.startswith("sf") and owner.isdigit() and not Path("/proc", owner).exists():
-                link("netns", "delete", namespace)
-                shutil.rmtree(NAMESPACES / namespace, ignore_errors=True)
-
-    def _all(self) -> list[str]:
-        return [entry["name"] for entry in json.loads(run(IP, "-j", "netns", "list") or "[]")]
+        _delete(
+            namespace
+            for namespace in _all()
+            if (owner := re.match(r"sf(\d+)-", namespace)) and not Path("/proc", owner[1]).exists()
+        )
 
     # --------------------------------------------------------------------------------- as a `Site`
 
@@ -187,6 +182,18 @@ class Namespaces:
             yield
 
     @contextmanager
+    def closed(self, port: int) -> Iterator[None]:
+        """Nothing more is delivered to a port of any service; other ports are as they were."""
+        nft = [*self.inside(MACHINE), "nft"]
+        chain = "chain ip containers closed"
+        run(*nft, f"add {chain} {{ type filter hook forward priority -10; policy accept; }}")
+        run(*nft, f"add rule ip containers closed tcp dport {port} drop")
+        try:
+            yield
+        finally:
+            run(*nft, f"delete {chain}")
+
+    @contextmanager
     def _down(self, device: str) -> Iterator[None]:
         link("-n", self.namespace(MACHINE), "link", "set", device, "down")
         try:
@@ -241,3 +248,15 @@ class Namespaces:
             for name, (head, rules) in chains.items()
         )
         return f"table ip containers {{\n{text}\n}}\n"
+
+
+def _all() -> list[str]:
+    return [entry["name"] for entry in json.loads(run(IP, "-j", "netns", "list") or "[]")]
+
+
+def _delete(namespaces: Iterable[str]) -> None:
+    for namespace in namespaces:
+        link("netns", "delete", namespace)
+        shutil.rmtree(NAMESPACES / namespace, ignore_errors=True)
+    with suppress(OSError):  # others have theirs there
+        NAMESPACES.rmdir()

@@ -274,6 +274,14 @@ def test_the_command_prints_what_to_export_and_stops_when_told(open_folder: Path
             end(folder)
 
 
+def test_a_port_that_is_published_to_everybody_is_refused(tmp_path: Path) -> None:
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    changed = tmp_path / "open.yml"
+    changed.write_text(text.replace('"127.0.0.1:${SUREFOOT_RAY', '"${SUREFOOT_RAY'), "utf-8")
+    with pytest.raises(ValueError, match="ray-head: port 8265:8265 is published to everybody"):
+        read(changed)
+
+
 def test_ports_are_kept_unless_somebody_listens_there(tmp_path: Path) -> None:
     services, kept = read(COMPOSE_FILE), tmp_path / "ports.json"
     first = Loopback(services, kept)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,10 +100,13 @@ margin = 1.0
 
 
 class Client:
-    """Somebody with the cluster's addresses, token and passwords, whose files are in `folder`."""
+    """Somebody with the cluster's addresses, token and passwords, whose files are in `folder`.
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster, self.folder = cluster, folder
+    `where`: the words before the command, if it shall run elsewhere than here.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, where: Sequence[str] = ()) -> None:
+        self.cluster, self.folder, self._where = cluster, folder, where
         for name, text in PACKAGE.items():
             self.write(text, f"valley/{name}")
         host = cluster.address("postgres", 5432)
@@ -163,7 +166,7 @@ class Client:
     def process(self, *arguments: str, **changes: str | None) -> Iterator[subprocess.Popen[str]]:
         """`surefoot` at work; killed at the end if it still is."""
         running = subprocess.Popen(
-            [sys.executable, "-m", "tuning", *map(str, arguments)],
+            [*self._where, sys.executable, "-m", "tuning", *map(str, arguments)],
             cwd=self.folder,
             env=self.environment(**changes),
             stdin=subprocess.DEVNULL,
@@ -191,7 +194,7 @@ class Client:
     def python(self, code: str) -> str:
         """What a program of the user prints."""
         done = subprocess.run(
-            [sys.executable, str(self.write(code, "program.py"))],
+            [*self._where, sys.executable, str(self.write(code, "program.py"))],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
