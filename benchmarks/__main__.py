@@ -12,7 +12,7 @@ from benchmarks.engine import engine
 from benchmarks.job import job
 from benchmarks.judging import judging
 from benchmarks.service import service
-from tuning.facts import host_facts
+from tuning.analysis.problem_info import host_facts
 
 PARTS = {
     "engine": ("Restart-steps a second on one core: the engine against a plain NumPy loop", engine),

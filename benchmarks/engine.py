@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.plain import train_one
 from benchmarks.problems import data
 from trainers import get_optimizer, starts, train
-from trainers.network import Network
+from trainers.problems.network import Network
 
 __all__ = ["engine"]
 

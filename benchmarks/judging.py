@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from trainers import classify, get_optimizer, starts, train
-from trainers.network import Network
+from trainers.problems.network import Network
 
 __all__ = ["judging"]
 

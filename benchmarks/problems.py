@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.network import Network
+from trainers.problems.network import Network
 
 __all__ = ["Regression", "data"]
 

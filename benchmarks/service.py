@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.cluster import Cluster
-from tuning.database import Database, DatabaseJob
-from tuning.loop import results_of
+from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.search.loop import results_of
 
 __all__ = ["service"]
 
@@ -59,7 +59,7 @@ class _Client:
         url, passwords = (
             self._environment[name] for name in ("SUREFOOT_STORAGE_URL", "PGPASSFILE")
         )
-        self._database = Database(f"{url}?passfile={passwords}")
+        self._database = ClusterJobs(f"{url}?passfile={passwords}")
 
     def round(self, number: int) -> _Round:
         file = self._folder / f"{number}.toml"
@@ -100,7 +100,7 @@ class _Client:
         return done.stdout
 
 
-def _first_step(job: DatabaseJob) -> float:
+def _first_step(job: ClusterJob) -> float:
     results = results_of(job.study())
     return min(r.finished_at - r.training_seconds - r.classifying_seconds for r in results)
 

@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.postgres import Postgres
-from tests.tuning.command import without_pictures
+from tests.support.postgres_server import Postgres
+from tests.support.surefoot_command import without_pictures
 
 # Before Matplotlib is imported, by whichever test draws first.
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -63,7 +63,7 @@ def ray() -> Iterator[None]:
     """Ray with two workers, for a whole module."""
     import ray
 
-    from tuning.ray_pool import start_ray
+    from tuning.execution.ray_pool import start_ray
 
     # Not pytest's folder: the paths of Ray's sockets must be short.
     with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as folder:

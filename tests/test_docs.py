@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from trainers import Basin, Dynamics
-from tuning.cli import cli
-from tuning.jobspec import read_spec
-from tuning.tables import ClusterSpec, OutcomesSpec
+from tuning.cli.main import cli
+from tuning.spec.job import read_spec
+from tuning.spec.sections import ClusterSpec, OutcomesSpec
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.tuning.command import surefoot
-from tuning.render.files import to_toml
+from tests.support.surefoot_command import surefoot
+from tuning.report.export import to_toml
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

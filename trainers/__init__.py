@@ -12,16 +12,16 @@ Knows nothing of Ray, Optuna or MLflow::
 
 from __future__ import annotations
 
-from trainers.basins import Point
-from trainers.dynamics import Dynamics
-from trainers.engine import Trajectories, train
+from trainers.basins.descent import Point
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
-from trainers.optimizers import OPTIMIZERS, Optimizer, get_optimizer
-from trainers.outcomes import Basin, Outcome, Outcomes, classify
+from trainers.optimizers.base import OPTIMIZERS, Optimizer, get_optimizer
+from trainers.outcomes.classify import Basin, Outcome, Outcomes, classify
+from trainers.outcomes.dynamics import Dynamics
 from trainers.problem import Problem
+from trainers.problems.registry import PROBLEMS, get_problem
 from trainers.randomness import starts
-from trainers.registry import PROBLEMS, get_problem
 from trainers.thresholds import Thresholds
+from trainers.training.engine import Trajectories, train
 
 __all__ = [
     "OPTIMIZERS",

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainers.errors import InvalidInput, ProblemFailed, SurefootError
-    from tuning.api import load_report, load_study, resume, tune
-    from tuning.jobspec import JobSpec
-    from tuning.replaying import replay
-    from tuning.report import Report
-    from tuning.submitted import SubmittedJob, list_jobs, load_job
-    from tuning.submitting import submit
+    from tuning.cluster.handle import SubmittedJob, list_jobs, load_job
+    from tuning.cluster.submit import submit
+    from tuning.report.model import Report
+    from tuning.runner.local_api import load_report, load_study, resume, tune
+    from tuning.runner.replay import replay
+    from tuning.spec.job import JobSpec
 
 __all__ = [
     "InvalidInput",
@@ -42,19 +42,19 @@ __all__ = [
 
 _HOMES = {
     "InvalidInput": "trainers.errors",
-    "JobSpec": "tuning.jobspec",
+    "JobSpec": "tuning.spec.job",
     "ProblemFailed": "trainers.errors",
-    "Report": "tuning.report",
-    "SubmittedJob": "tuning.submitted",
+    "Report": "tuning.report.model",
+    "SubmittedJob": "tuning.cluster.handle",
     "SurefootError": "trainers.errors",
-    "list_jobs": "tuning.submitted",
-    "load_job": "tuning.submitted",
-    "load_report": "tuning.api",
-    "load_study": "tuning.api",
-    "replay": "tuning.replaying",
-    "resume": "tuning.api",
-    "submit": "tuning.submitting",
-    "tune": "tuning.api",
+    "list_jobs": "tuning.cluster.handle",
+    "load_job": "tuning.cluster.handle",
+    "load_report": "tuning.runner.local_api",
+    "load_study": "tuning.runner.local_api",
+    "replay": "tuning.runner.replay",
+    "resume": "tuning.runner.local_api",
+    "submit": "tuning.cluster.submit",
+    "tune": "tuning.runner.local_api",
 }
 
 

@@ -12,11 +12,11 @@ def main() -> None:
     """Run the command and exit with its code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell ignores it
         signal.signal(signal.SIGINT, _leave)  # raising would show where in NumPy the import was
-        from tuning.cli import main as command
+        from tuning.cli.main import main as command
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
     else:
-        from tuning.cli import main as command
+        from tuning.cli.main import main as command
     command()
 
 

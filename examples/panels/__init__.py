@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from tuning.render.canvas import GREY, INK, SIZE, figure, frame
+from tuning.report.plots.style import GREY, INK, SIZE, figure, frame
 
 __all__ = ["contour", "limit", "name", "note", "pair", "small", "valley", "walk"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.cluster import Cluster, ClusterFailed
 from tests.chaos.machine import full, set_clock
-from tuning.submitted import SubmittedJob
+from tuning.cluster.handle import SubmittedJob
 
 __all__ = ["FAULTS", "LONG_SECONDS", "Fault", "World"]
 

@@ -13,9 +13,9 @@ import psycopg
 
 import tuning
 from deploy.cluster import Cluster
-from tuning.home import Home
-from tuning.jobs import Job
-from tuning.loop import results_of
+from tuning.jobs.base import Job
+from tuning.jobs.local import LocalJobs
+from tuning.search.loop import results_of
 
 __all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "table_of"]
 
@@ -59,7 +59,7 @@ def table_of(seed: int) -> dict[str, Any]:
 def calm(table: Mapping[str, Any], home: Path) -> Answer:
     """Run the job here, in this process, undisturbed."""
     tuning.tune(table, home=home, workers="inline")
-    job = Home(home).jobs()[-1]
+    job = LocalJobs(home).jobs()[-1]
     return answer_of(job, mlflow_in_home(job, home))
 
 

@@ -24,12 +24,12 @@ from deploy.cluster import Cluster
 from tests.chaos.faults import FAULTS, Fault, World
 from tests.chaos.jobs import Answer, answer_of, calm, mlflow_in_database, table_of
 from tests.chaos.machine import set_clock, small_disk
-from tuning.database import Database, DatabaseJob
-from tuning.jobs import State
-from tuning.postgres import Unreachable
-from tuning.ray_jobs import RayUnreachable
-from tuning.submitted import ENDS, SubmittedJob
-from tuning.submitting import submit
+from tuning.cluster.handle import ENDS, SubmittedJob
+from tuning.cluster.ray_jobs import RayUnreachable
+from tuning.cluster.submit import submit
+from tuning.jobs.base import State
+from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.storage.postgres import Unreachable
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = int(os.environ.get("SUREFOOT_CHAOS_FAULTS", "20"))
@@ -138,8 +138,8 @@ class Round:
         keeper = self.world.cluster.log("keeper").read_text(encoding="utf-8")[-3000:]
         return f"seed {SEED}\n{logs}\n{keeper}"
 
-    def database_job(self, job: SubmittedJob) -> DatabaseJob:
-        database = Database.configured()
+    def database_job(self, job: SubmittedJob) -> ClusterJob:
+        database = ClusterJobs.configured()
         assert database is not None
         return database.job(job.id)
 

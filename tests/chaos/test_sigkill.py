@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-from tests.processes import end, living, wait_until_gone
-from tuning.home import FolderJob, Home
-from tuning.lease import holder
-from tuning.loop import results_of
+from tests.support.processes import end, living, wait_until_gone
+from tuning.jobs.local import LocalJob, LocalJobs
+from tuning.search.loop import results_of
+from tuning.storage.file_lease import holder
 from tuning.study import StudyStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,9 +80,9 @@ class World:
         return process
 
     @property
-    def job(self) -> FolderJob:
+    def job(self) -> LocalJob:
         """The one that was begun last."""
-        return Home(self.home).jobs()[-1]
+        return LocalJobs(self.home).jobs()[-1]
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to the coordinator and its group at once, and to whatever Ray leaves behind."""
@@ -157,14 +157,14 @@ def test_ten_kills_change_nothing(world: World, tmp_path: Path) -> None:
     assert mlflow(world.home, job) == mlflow(world.home, calm)
 
 
-def wait_until_it_works(
-    world: World, process: subprocess.Popen[bytes], *others: FolderJob
-) -> float:
+def wait_until_it_works(world: World, process: subprocess.Popen[bytes], *others: LocalJob) -> float:
     """Seconds until the process holds the lease of a job that is none of `others`, or has ended."""
     begin = time.monotonic()
     while process.poll() is None:
         held = [
-            holder(job.folder / "lease") for job in Home(world.home).jobs() if job not in others
+            holder(job.folder / "lease")
+            for job in LocalJobs(world.home).jobs()
+            if job not in others
         ]
         if any(one is not None and one.pid == process.pid for one in held):
             break
@@ -173,7 +173,7 @@ def wait_until_it_works(
     return time.monotonic() - begin
 
 
-def wait_until_told(process: subprocess.Popen[bytes], job: FolderJob, count: float) -> None:
+def wait_until_told(process: subprocess.Popen[bytes], job: LocalJob, count: float) -> None:
     """Until the study has `count` results, or the process has ended."""
     begin = time.monotonic()
     while process.poll() is None and told(job) < count:
@@ -181,19 +181,19 @@ def wait_until_told(process: subprocess.Popen[bytes], job: FolderJob, count: flo
         time.sleep(0.05)
 
 
-def told(job: FolderJob) -> int:
+def told(job: LocalJob) -> int:
     path = job.folder / "study.log"
     return len(results_of(StudyStore.open(job.study_url, job.id))) if path.exists() else 0
 
 
-def answer(job: FolderJob) -> dict[str, Any]:
+def answer(job: LocalJob) -> dict[str, Any]:
     """The report, apart from the facts of the run."""
     text = job.read("report.json")
     assert text is not None
     return {**json.loads(text), "run": None}
 
 
-def study(job: FolderJob) -> list[dict[str, Any]]:
+def study(job: LocalJob) -> list[dict[str, Any]]:
     """The trials in the order in which they were told, apart from the times of the host."""
     times = ("training_seconds", "classifying_seconds", "finished_at")
     results = results_of(StudyStore.open(job.study_url, job.id))
@@ -201,7 +201,7 @@ def study(job: FolderJob) -> list[dict[str, Any]]:
     return [{k: v for k, v in r.to_json().items() if k not in times} for r in results]
 
 
-def mlflow(home: Path, job: FolderJob) -> dict[str, Counter[tuple[str, int, float]]]:
+def mlflow(home: Path, job: LocalJob) -> dict[str, Counter[tuple[str, int, float]]]:
     """Key -> the metric points of its one run, which is finished; read past MLflow's own code."""
     with closing(sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True)) as store:
         runs = store.execute(

@@ -19,7 +19,7 @@ from deploy.cluster import Cluster, ClusterFailed
 from deploy.compose import COMPOSE_FILE, read
 from deploy.loopback import Loopback
 from tests.deploy.client import PYTHON, command_line, secrets_of, status
-from tests.processes import end, wait_until_gone
+from tests.support.processes import end, wait_until_gone
 
 SERVICES = ["postgres", "mlflow", "ray-head", "ray-worker-1", "ray-worker-2", "keeper"]
 

@@ -20,7 +20,7 @@ from tests.deploy.namespaces import MACHINE, MACHINE_OUTWARD, NEIGHBOUR, NEIGHBO
 from tests.deploy.networked import NEEDS_ROOT, WORKERS, findings, networked
 from tests.deploy.reach import listened, reached
 from tests.service.client import Client, until
-from tests.tuning.command import without_run
+from tests.support.surefoot_command import without_run
 
 pytestmark = NEEDS_ROOT
 SERVICES = ("postgres", "mlflow", "ray-head", "keeper", *WORKERS)

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from deploy.cluster import Cluster
-from tests.tuning.command import Ran, without_run
-from tests.tuning.running import RUN, carry_on, new_store
-from tuning.analysis import build_report
-from tuning.database import Database
-from tuning.facts import problem_facts
-from tuning.jobs import State
-from tuning.jobspec import folder_of, read_spec
+from tests.support.inline_jobs import RUN, carry_on, new_store
+from tests.support.surefoot_command import Ran, without_run
+from tuning.analysis.build import build_report
+from tuning.analysis.problem_info import problem_facts
+from tuning.jobs.base import State
+from tuning.jobs.cluster import ClusterJobs
+from tuning.spec.job import folder_of, read_spec
 
 __all__ = ["IN_THE_CLUSTER", "ROOT", "Client", "ended", "listed", "until", "without"]
 
@@ -111,7 +111,7 @@ class Client:
             self.write(text, f"valley/{name}")
         host = cluster.address("postgres", 5432)
         passwords = cluster.environment["PGPASSFILE"]
-        self.database = Database(
+        self.database = ClusterJobs(
             f"postgresql+psycopg://surefoot@{host}/surefoot?passfile={passwords}"
         )
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.cluster import Cluster
 from tests.service.client import IN_THE_CLUSTER, Client
-from tests.tuning.command import Ran
+from tests.support.surefoot_command import Ran
 
 
 @pytest.fixture(scope="package")

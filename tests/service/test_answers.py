@@ -12,9 +12,9 @@ import pytest
 import tuning
 from tests.service.client import ROOT, Client, listed
 from tests.service.conftest import Finished
-from tests.tuning.command import without_run
-from tuning.jobs import State
-from tuning.replaying import replay
+from tests.support.surefoot_command import without_run
+from tuning.jobs.base import State
+from tuning.runner.replay import replay
 
 
 def test_it_is_followed_to_its_report(finished: Finished) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.service.client import Client, until, without
-from tuning.jobs import State
+from tuning.jobs.base import State
 
 
 @pytest.mark.usefixtures("_as_client")

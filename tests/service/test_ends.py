@@ -10,8 +10,8 @@ import signal
 import pytest
 
 from tests.service.client import Client, ended, listed, until
-from tests.tuning.command import complaint, without_run
-from tuning.jobs import State
+from tests.support.surefoot_command import complaint, without_run
+from tuning.jobs.base import State
 
 WILD = """
 name = "wild"

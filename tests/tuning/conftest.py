@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tuning.command import WELLS, surefoot, without_pictures
+from tests.support.surefoot_command import WELLS, surefoot, without_pictures
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """The durable study: an Optuna study that only grows, by one finished trial in one write.
 
-Come in through `StudyStore`: where a study is kept, a journal file or PostgreSQL, is one `Backend`
-each. Of this room alone and of `tuning.proposals` Optuna is known.
+Come in through `StudyStore`: where a study is kept, a journal file or PostgreSQL, is one
+`Backend` each. Of this room alone and of `tuning.search.proposer` Optuna is known.
+`counts` says how many trials a study has, without Optuna.
 """
 
 from __future__ import annotations
 
-from tuning.study.counting import count, counts
 from tuning.study.store import StudyStore
 from tuning.study.trials import JsonValue, TrialRecord
 
-__all__ = ["JsonValue", "StudyStore", "TrialRecord", "count", "counts"]
+__all__ = ["JsonValue", "StudyStore", "TrialRecord"]

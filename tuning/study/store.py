@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainers.errors import InvalidInput
-from tuning import postgres
-from tuning.postgres import POSTGRES
-from tuning.study import journal_backend
-from tuning.study.journal_backend import JournalBackend
-from tuning.study.postgres_backend import PostgresBackend
-from tuning.study.quiet import quiet
+from tuning.storage import postgres
+from tuning.storage.postgres import POSTGRES
+from tuning.study import journal
+from tuning.study.journal import JournalBackend
+from tuning.study.log_filter import quiet
+from tuning.study.postgres import PostgresBackend
 from tuning.study.trials import JsonValue, TrialRecord, check_json, to_record
 
 if TYPE_CHECKING:
     import optuna
 
-    from tuning.postgres_lease import PostgresLease
-    from tuning.study.backend import Backend
+    from tuning.storage.postgres_lease import PostgresLease
+    from tuning.study.base import Backend
 
 __all__ = ["CREATED", "StudyStore"]
 
@@ -36,9 +36,10 @@ class StudyStore:
     Any number of readers; one writer, which a lease ensures. A storage is named by its address:
 
     - `journal:///` and a path, relative to the working directory, or absolute with one more slash,
-      as in SQLAlchemy's `sqlite:///`. The caller holds a `tuning.lease.Lease` while it appends.
+      as in SQLAlchemy's `sqlite:///`. The caller holds a
+      `tuning.storage.file_lease.Lease` while it appends.
     - `postgresql+psycopg://user@host:5432/database`. What is written goes through the session of a
-      `tuning.postgres_lease.PostgresLease`: a store made without one only reads.
+      `tuning.storage.postgres_lease.PostgresLease`: a store made without one only reads.
     """
 
     def __init__(self, study: optuna.Study, backend: Backend) -> None:
@@ -51,7 +52,7 @@ class StudyStore:
         if url.startswith(POSTGRES):
             postgres.check(url)
         else:
-            journal_backend.check(url)
+            journal.check(url)
 
     @classmethod
     def create(

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from trainers.addresses import masked
+from trainers._suggest import nearest
+from trainers.data.uri import masked
 from trainers.errors import InvalidInput
-from trainers.suggest import nearest
 from tuning.tracking.view import view_path
 
 __all__ = ["SERVERS", "check", "link", "mask", "serve_command", "sqlite_file"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuning.tracking.address import check, link, mask
+from tuning.tracking.mlflow_store import ENVIRONMENT, Store, failures, is_transient, quiet
 from tuning.tracking.run import Run
-from tuning.tracking.store import ENVIRONMENT, Store, failures, may_pass, quiet
 from tuning.tracking.view import view_tags
 
 __all__ = ["Tracker"]
@@ -172,7 +172,7 @@ class Tracker:
             except failures() as error:
                 reason = str(error).replace(self._uri.rstrip("/"), mask(self._uri).rstrip("/"))
                 line = (reason.splitlines() or [type(error).__name__])[0][:300]
-                if not may_pass(error):
+                if not is_transient(error):
                     self._outage = None
                     self._refusal = f"MLflow at {mask(self._uri)} refused {what}: {line}"
                     return None

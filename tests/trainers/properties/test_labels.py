@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers._landscape import Landscape
-from trainers.dynamics import Dynamics
-from trainers.engine import train
-from trainers.landscapes import (
+from trainers.optimizers.base import OPTIMIZERS, get_optimizer
+from trainers.outcomes.classify import Outcomes, classify
+from trainers.outcomes.dynamics import Dynamics
+from trainers.problem import FloatArray, Problem
+from trainers.problems.landscape_base import Landscape
+from trainers.problems.landscapes import (
     DoubleWell,
     Himmelblau,
     Rastrigin,
@@ -20,10 +22,8 @@ from trainers.landscapes import (
     SingleWeight,
     SixHumpCamel,
 )
-from trainers.optimizers import OPTIMIZERS, get_optimizer
-from trainers.outcomes import Outcomes, classify
-from trainers.problem import FloatArray, Problem
 from trainers.randomness import starts
+from trainers.training.engine import train
 
 LANDSCAPES: list[Landscape] = [
     DoubleWell(),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trainers.brute_force import Formula
-from tests.trainers.known_basins import MADE, network
+from tests.support.brute_force_flow import Formula
+from tests.support.known_basins import MADE, network
 from trainers import Dynamics, Outcomes, classify, get_optimizer, train
-from trainers.network import Network
 from trainers.problem import FloatArray, Problem
+from trainers.problems.network import Network
+from trainers.problems.teachers import TeacherStudent
 from trainers.randomness import starts
-from trainers.teachers import TeacherStudent
 
 NAMES = ["four wells", "turned", "mixture", "bent", "hill"]
 

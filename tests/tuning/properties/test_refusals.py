@@ -15,24 +15,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.tuning.command import complaint, surefoot
-from tests.tuning.properties.wrong_addresses import wrong_addresses
-from tests.tuning.properties.wrong_jobs import (
+from tests.support.surefoot_command import complaint, surefoot
+from tests.support.wrong_addresses import wrong_addresses
+from tests.support.wrong_jobs import (
     Wrong,
     broken_toml,
     inconsistent,
     unknown_keys,
     wrong_values,
 )
-from tests.tuning.properties.wrong_lines import calls, unknown_commands, wrong_lines
-from tests.tuning.properties.wrong_problems import (
+from tests.support.wrong_lines import calls, unknown_commands, wrong_lines
+from tests.support.wrong_problems import (
     damaged_tables,
     make_files,
     on,
     wrong_data,
     wrong_problems,
 )
-from tuning.cli import cli
+from tuning.cli.main import cli
 
 LONGEST = 420  # characters, with the path of the job file
 COMMANDS = st.sampled_from([("check",), ("check", "--json"), ("run", "-q", "--workers", "inline")])

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trainers.basins.descent import Point
+from trainers.optimizers.base import get_optimizer
+from trainers.outcomes.classify import (
+    Basin,
+    Outcome,
+    best_known,
+    classify,
+    label_basins,
+    material_tolerance,
+)
+from trainers.outcomes.dynamics import Dynamics
+from trainers.problems.landscape_base import Landscape
+from trainers.problems.landscapes import DoubleWell, Rastrigin, Saddle, SingleWeight, SixHumpCamel
+from trainers.problems.mlp import MLP, XOR
+from trainers.randomness import starts
+from trainers.thresholds import Thresholds
+from trainers.training.engine import train
+
+GD = get_optimizer("gd")
+
+
+@pytest.mark.parametrize("tilt", [0.3, -0.9])
+def test_trapped_in_the_shallow_well_by_the_side_of_the_barrier(tilt: float) -> None:
+    problem = DoubleWell(tilt=tilt)
+    w0 = starts(problem, restarts=1000, seed=11)
+    run = train(problem, GD, learning_rate=0.01, starts=w0, steps=1500)
+    found = classify(problem, run)
+    # At lr * curvature = 0.4 at most a step never crosses: each restart stays on its side. The
+    # shallow well lies right of the barrier for tilt > 0, left for tilt < 0.
+    shallow = (w0[:, 0] - problem.barrier) * tilt > 0
+    trapped = found.basin == Basin.LOCAL_MINIMUM
+    np.testing.assert_array_equal(trapped, shallow)
+    np.testing.assert_array_equal(found.basin == Basin.GLOBAL_MINIMUM, ~shallow)
+    measure = (2.0 - math.copysign(problem.barrier, tilt * problem.barrier)) / 4.0
+    low, high = stats.binom(1000, measure).interval(0.9999)
+    assert low <= trapped.sum() <= high
+    assert (found.dynamics == Dynamics.SETTLED).all()
+    np.testing.assert_allclose(found.basin_loss[~shallow], problem.minimum_losses[0], atol=1e-9)
+    np.testing.assert_allclose(found.basin_loss[shallow], problem.minimum_losses[1], atol=1e-9)
+    # J'' = 12 w^2 - 4, with the error of central differences.
+    bend = 12.0 * problem.minima[shallow.astype(int), 0] ** 2 - 4.0
+    np.testing.assert_allclose(found.smallest_curvature, bend, rtol=1e-6)
+    np.testing.assert_allclose(found.largest_curvature, bend, rtol=1e-6)
+
+
+def test_at_rest_on_a_saddle() -> None:
+    problem = Saddle()
+    w0 = np.array([[0.0, 0.0], [0.0, 1.5], [0.1, 1.5]])
+    run = train(problem, GD, learning_rate=0.2, starts=w0, steps=400)
+    found = classify(problem, run)
+    assert list(found.basin) == [Basin.SADDLE, Basin.SADDLE, Basin.GLOBAL_MINIMUM]
+    assert list(found.dynamics) == [Dynamics.SETTLED] * 3
+    np.testing.assert_allclose(found.smallest_curvature, [-1.0, -1.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(found.largest_curvature, [1.0, 1.0, 2.0], atol=1e-6)
+    np.testing.assert_allclose(found.basin_loss, [0.25, 0.25, 0.0], atol=1e-9)
+
+
+def test_at_rest_on_the_barrier() -> None:
+    problem = DoubleWell(tilt=0.0)  # the barrier is 0 exactly, where the gradient is 0 exactly
+    run = train(problem, GD, learning_rate=0.1, starts=np.zeros((1, 1)), steps=200)
+    (found,) = classify(problem, run)
+    assert found.basin is Basin.SADDLE
+    assert found.dynamics is Dynamics.SETTLED
+    assert found.smallest_curvature == pytest.approx(-4.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("problem", "sharpest"),
+    # J'' = 2 + 40 pi^2 cos(2 pi w) is at most 397; the camel's Hessian in its square stays below
+    # 200.
+    [(Rastrigin(), 400.0), (SixHumpCamel(), 200.0)],
+    ids=["rastrigin", "six-hump-camel"],
+)
+@pytest.mark.parametrize("share", [0.02, 0.9])
+def test_labels_are_those_of_the_listed_minimum_below(
+    problem: Landscape, sharpest: float, share: float
+) -> None:
+    w0 = starts(problem, restarts=200, seed=5)
+    run = train(problem, GD, learning_rate=share * 2.0 / sharpest, starts=w0, steps=4000)
+    found = classify(problem, run)
+    assert not run.diverged.any()
+    w = run.weights
+    for _ in range(8000):  # gradient flow by small Euler steps, each 1/50 of the longest stable one
+        w = w - 0.04 / sharpest * problem.loss_and_gradient(w)[1]
+    distance = np.linalg.norm(w[:, None] - problem.minima, axis=2)
+    assert distance.min(axis=1).max() < 1e-3
+    below = problem.minimum_losses[distance.argmin(axis=1)]
+    expected = np.where(
+        below <= problem.known_minimum + 1e-9, Basin.GLOBAL_MINIMUM, Basin.LOCAL_MINIMUM
+    )
+    np.testing.assert_array_equal(found.basin, expected)
+    np.testing.assert_allclose(found.basin_loss, below, atol=1e-7)
+    assert len(set(distance.argmin(axis=1))) >= 6
+
+
+def test_a_flat_manifold_of_global_minima_is_global() -> None:
+    problem = XOR(hidden=[3])  # 13 weights for 4 examples: nine directions are flat at the bottom
+    w0 = starts(problem, restarts=24)
+    run = train(problem, GD, learning_rate=0.1, starts=w0, steps=4000)
+    found = classify(problem, run)
+    solved = found.loss < 1e-8
+    assert solved.sum() >= 8
+    assert (found.basin[solved] == Basin.GLOBAL_MINIMUM).all()
+    assert (found.dynamics[solved] == Dynamics.SETTLED).all()
+
+
+def test_where_nobody_knows_the_minimum_the_best_found_stands_for_it() -> None:
+    problem = MLP(data="wine", hidden=[2], weight_decay=0.01, validation=0.0)
+    run = train(problem, GD, learning_rate=0.5, starts=starts(problem, restarts=12), steps=1500)
+    found = classify(problem, run)
+    tolerance = 1e-3 * (np.median(found.start_loss) - found.basin_loss.min())
+    near = found.basin_loss <= found.basin_loss.min() + tolerance
+    settled = found.point == Point.MINIMUM
+    assert settled.any()
+    np.testing.assert_array_equal(found.basin == Basin.GLOBAL_MINIMUM, near & settled)
+    np.testing.assert_array_equal(found.basin == Basin.LOCAL_MINIMUM, ~near & settled)
+
+
+def points(*values: Point) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+    return np.array(values, dtype=object)
+
+
+def test_basins_from_points_and_losses() -> None:
+    kinds = points(
+        Point.MINIMUM,
+        Point.MINIMUM,
+        Point.SADDLE,
+        Point.FLAT,
+        Point.PLATEAU,
+        Point.UNDETERMINED,
+        Point.NONE,
+    )
+    losses = np.array([1.0, 2.0, 3.0, 3.0, 3.0, 3.0, np.nan])
+    found = label_basins(kinds, losses, 1.0, 0.1, known=False)
+    assert list(found) == [
+        Basin.GLOBAL_MINIMUM,
+        Basin.LOCAL_MINIMUM,
+        Basin.SADDLE,
+        Basin.LOCAL_MINIMUM,
+        Basin.PLATEAU,
+        Basin.UNDETERMINED,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_near_the_best_only_what_is_at_rest_counts_unless_it_is_known(known: bool) -> None:
+    kinds = points(Point.MINIMUM, Point.FLAT, Point.SADDLE, Point.UNDETERMINED)
+    found = label_basins(kinds, np.array([1.0, 1.05, 1.05, 1.1]), 1.0, 0.1, known=known)
+    rest = [Basin.GLOBAL_MINIMUM] * 2 if known else [Basin.SADDLE, Basin.UNDETERMINED]
+    assert list(found) == [Basin.GLOBAL_MINIMUM, Basin.GLOBAL_MINIMUM, *rest]
+
+
+def test_labels_are_renewed_when_the_best_improves() -> None:
+    kinds, losses = points(Point.MINIMUM, Point.MINIMUM), np.array([2.0, 3.0])
+    first = label_basins(kinds, losses, best_known(losses, None), 0.1, known=False)
+    assert list(first) == [Basin.GLOBAL_MINIMUM, Basin.LOCAL_MINIMUM]
+    later = label_basins(
+        kinds, losses, best_known(np.array([2.0, 3.0, 1.0]), None), 0.1, known=False
+    )
+    assert list(later) == [Basin.LOCAL_MINIMUM, Basin.LOCAL_MINIMUM]
+
+
+def test_the_best_known_and_what_is_near_it() -> None:
+    assert best_known(np.array([3.0, np.nan, 2.0]), None) == 2.0
+    assert best_known(np.array([3.0]), 1.5) == 1.5
+    assert math.isnan(best_known(np.array([np.nan]), None))
+    assert material_tolerance(np.array([11.0, 1.0, 21.0]), 1.0, Thresholds()) == pytest.approx(0.01)
+    assert material_tolerance(np.array([0.5]), 1.0, Thresholds()) == 0.0
+
+
+def test_a_restart_that_starts_at_the_global_minimum_is_not_trapped() -> None:
+    problem = SixHumpCamel()
+    w0 = problem.minima[:2] + 1e-12
+    found = classify(problem, train(problem, GD, learning_rate=0.01, starts=w0, steps=200))
+    assert list(found.basin) == [Basin.GLOBAL_MINIMUM] * 2
+    assert list(found.dynamics) == [Dynamics.SETTLED] * 2
+
+
+def test_outcomes_that_have_all_diverged() -> None:
+    problem = MLP(data="wine", hidden=[2], weight_decay=3.0)
+    w0 = starts(problem, restarts=3)
+    found = classify(problem, train(problem, GD, learning_rate=50.0, starts=w0, steps=100))
+    assert list(found.dynamics) == [Dynamics.DIVERGED] * 3
+    assert list(found.basin) == [None] * 3
+    assert list(found.point) == [Point.NONE] * 3
+    assert np.isnan(found.basin_loss).all()
+    assert np.isnan(found.smallest_curvature).all()
+
+
+def test_starts_with_an_infinite_loss_are_diverged_and_spoil_no_tolerance() -> None:
+    problem = SingleWeight(curvature=2.0)
+    w0 = np.array([[1e200], [1.0], [2.0]])
+    found = classify(problem, train(problem, GD, learning_rate=0.2, starts=w0, steps=200))
+    assert list(found.dynamics) == [Dynamics.DIVERGED, Dynamics.SETTLED, Dynamics.SETTLED]
+    assert list(found.basin) == [None, Basin.GLOBAL_MINIMUM, Basin.GLOBAL_MINIMUM]
+    assert found.diverged_at[0] == 0
+
+
+def test_an_outcome_of_one_restart() -> None:
+    problem = SingleWeight(curvature=2.0)
+    run = train(problem, GD, learning_rate=0.25, starts=np.array([[1.0], [2.0]]), steps=200)
+    found = classify(problem, run)
+    assert len(found) == 2
+    one = found[1]
+    assert isinstance(one, Outcome)
+    assert one == list(found)[1]
+    assert (one.dynamics, one.basin, one.point) == ("settled", "global-minimum", "minimum")
+    assert one.start_loss == 4.0
+    assert one.loss == run.losses[-1, 1]
+    assert one.diverged_at == -1
+    assert one.basin_loss == pytest.approx(0.0, abs=1e-15)
+    assert one.smallest_curvature == pytest.approx(2.0, rel=1e-6)
+    assert "negligible" in one.reason
+    assert "strict minimum" in one.reason

@@ -1,0 +1,155 @@
+"""A coordinator, whole but for Ray: when it holds its lease, and what it records when it ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.fake_cluster import ADDRESS, TABLE, FakeRay, emptied, new_url
+from tests.support.postgres_server import Postgres
+from trainers import Problem, get_problem
+from trainers.errors import Unavailable
+from tuning.cluster import driver, submit
+from tuning.execution.base import InProcessPool, Pool
+from tuning.jobs.base import FAILURE, REPORT, State
+from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.runner import run
+from tuning.storage.file_lease import LeaseHeld
+from tuning.storage.postgres_lease import PostgresLease
+from tuning.trial.task import TrainingConfig
+
+NOWHERE = "http://127.0.0.1:1"  # of MLflow, which is away
+#: The sessions that hold a lease of this process.
+OURS = f"pg_stat_activity where application_name like 'surefoot {os.getpid()}@%'"
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> str:
+    return new_url(postgres)
+
+
+@pytest.fixture
+def job(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterJob]:
+    """Submitted, and to be carried out in this process."""
+
+    def pool(problem: Problem, config: TrainingConfig, **_: Any) -> Pool:
+        return InProcessPool(problem, config)
+
+    monkeypatch.setattr(run, "RayPool", pool)
+    monkeypatch.setattr(submit, "RayJobs", FakeRay())
+    monkeypatch.setattr(driver, "_TRACKING_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    monkeypatch.setenv("SUREFOOT_STORAGE_URL", url)
+    with emptied(ClusterJobs(url)) as database:
+        sent = submit.submit(TABLE, address=ADDRESS, storage=url, owner="ann")
+        yield database.job(sent.id)
+
+
+@pytest.fixture
+def making(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Problem]], None]:
+    """Has the problem made as given."""
+
+    def set_to(make: Callable[[], Problem]) -> None:
+        monkeypatch.setattr(ClusterJob, "make_problem", lambda *_, **__: make())
+
+    return set_to
+
+
+def log(job: ClusterJob) -> str:
+    return "\n".join(line.text for line in job.lines())
+
+
+Making = Callable[[Callable[[], Problem]], None]
+
+
+def test_the_lease_is_held_while_the_problem_is_made(job: ClusterJob, making: Making) -> None:
+    """Its data may take longer to come than the keeper waits for a coordinator without a lease."""
+    seen: list[State] = []
+
+    def make() -> Problem:
+        seen.append(job.state)
+        return get_problem("double-well")
+
+    making(make)
+    assert driver.coordinate(job.id) == 0, log(job)
+    assert seen == [State.RUNNING]
+    assert job.state is State.DONE
+
+
+def test_data_that_cannot_be_had_now_are_no_failure(job: ClusterJob, making: Making) -> None:
+    def make() -> Problem:
+        raise Unavailable("data = 's3://a/b.csv' cannot be fetched: the server answers 503")
+
+    making(make)
+    assert driver.coordinate(job.id) == 1
+    assert job.state is State.WAITING
+    assert "leaves: data = 's3://a/b.csv' cannot be fetched" in log(job)
+
+
+def test_a_failure_is_recorded(job: ClusterJob, making: Making) -> None:
+    def make() -> Problem:
+        raise ArithmeticError("there is none")
+
+    making(make)
+    assert driver.coordinate(job.id) == 1
+    assert job.state is State.FAILED
+    failure = job.read(FAILURE) or ""
+    assert failure.startswith("the problem cannot be made on the cluster:\nTraceback")
+    assert failure.endswith("ArithmeticError: there is none\n\n")
+
+
+def test_who_has_lost_the_lease_records_no_failure(
+    job: ClusterJob, making: Making, postgres: Postgres
+) -> None:
+    """Another is at work, and may find that all is well."""
+    with ExitStack() as other:
+
+        class Taken(Problem):
+            parameters, known_minimum = 1, 0.0
+
+            def initial(self, rng: np.random.Generator) -> np.ndarray:
+                return rng.normal(size=1)
+
+            def loss_and_gradient(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                postgres.execute(f"select pg_terminate_backend(pid) from {OURS}")
+                other.enter_context(PostgresLease(job.database.url, job.id))
+                raise ArithmeticError("not on this machine")
+
+        making(Taken)
+        assert driver.coordinate(job.id) == 1
+        assert job.read(FAILURE) is None
+        assert " leaves: " in log(job)
+        with pytest.raises(LeaseHeld):
+            job.fail("why")
+        assert job.state is State.RUNNING
+
+
+def test_the_lease_is_kept_and_a_stop_felt_while_mlflow_is_waited_for(
+    job: ClusterJob, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow is away, for ten minutes; the keeper would take a job without its lease for dead."""
+    monkeypatch.setattr(driver, "_TRACKING_PATIENCE_SECONDS", 600.0)
+
+    def soon(what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not what():
+            assert time.monotonic() < deadline, log(job)
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(1) as thread:
+        code = thread.submit(driver.coordinate, job.id)
+        soon(lambda: job.read(REPORT) is not None)
+        [(lost, _)] = postgres.execute(f"select pid, pg_terminate_backend(pid) from {OURS}")
+        soon(lambda: postgres.execute(f"select pid from {OURS}") not in ([], [(lost,)]))
+        assert not job.entry.complete
+        job.want("stop")
+        assert code.result(timeout=30) == 130
+    assert job.holder is None
+    assert "stopped; what was done is kept" in log(job)

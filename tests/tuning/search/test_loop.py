@@ -1,0 +1,122 @@
+"""The thin loop: what was lost is tried again, later and later; the lease is kept meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support.inline_jobs import new_store
+from trainers import ProblemFailed
+from tuning.execution.base import Event, InProcessPool, Lost, TaskId
+from tuning.search import loop
+from tuning.search.coordinator import MAX_RETRIES
+from tuning.search.loop import Listeners, Progress, make_plan, run_loop
+from tuning.spec.job import read_spec
+from tuning.storage.postgres import Unreachable
+from tuning.study import StudyStore, TrialRecord
+from tuning.trial.result import Setting
+from tuning.trial.task import TrainingConfig
+
+SPEC = read_spec(
+    {
+        "problem": {"name": "double-well"},
+        "search": {"settings": 2, "in_flight": 1},
+        "training": {"restarts": 2, "steps": 3},
+        "stability": {"max_unstable": 0.9},
+    }
+)
+
+
+class Losing(InProcessPool):
+    """Loses each task as often as it is told to."""
+
+    def __init__(self, times: int, clock: SimpleNamespace) -> None:
+        super().__init__(SPEC.make_problem(), TrainingConfig.of(SPEC))
+        self.times, self.clock = times, clock
+        self.given: list[tuple[TaskId, float]] = []
+
+    def submit(self, task_id: TaskId, setting: Setting) -> None:
+        self.given.append((task_id, self.clock.monotonic()))
+        super().submit(task_id, setting)
+
+    def wait(self, timeout: float) -> list[Event]:
+        return [
+            Lost(event.task_id, "killed") if event.task_id.attempt < self.times else event
+            for event in super().wait(timeout)
+        ]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Time passes only while somebody sleeps."""
+    now = SimpleNamespace(seconds=0.0)
+
+    def sleep(seconds: float) -> None:
+        now.seconds += seconds
+
+    made = SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep, now=now)
+    monkeypatch.setattr(loop, "time", made)
+    return made
+
+
+def run(pool: Losing, store: StudyStore) -> list[Progress]:
+    problem = SPEC.make_problem()
+    plan = make_plan(SPEC, problem.flops(), problem.known_minimum)
+    seen: list[Progress] = []
+    run_loop(SPEC, plan, pool, store, lambda _: None, Listeners(seen.append, print))
+    return seen
+
+
+def test_what_was_lost_is_tried_again_later_and_later(
+    tmp_path: Path, clock: SimpleNamespace
+) -> None:
+    pool = Losing(MAX_RETRIES, clock)
+    seen = run(pool, new_store(tmp_path))
+    first = [when for task_id, when in pool.given if (task_id.number, task_id.part) == (0, 0)]
+    pauses = [after - before for before, after in itertools.pairwise(first)]
+    # The loop looks four times a second.
+    assert pauses == pytest.approx([1, 2, 4, 8, 16], abs=0.25)
+    assert seen[-1].lost == MAX_RETRIES * len({task_id.number for task_id, _ in pool.given})
+    assert "setting 0: a task was lost, killed" in [line for news in seen for line in news.news]
+
+
+def test_what_is_lost_again_and_again_ends_the_job(tmp_path: Path, clock: SimpleNamespace) -> None:
+    with pytest.raises(ProblemFailed, match=r"^setting 0 was lost 6 times; last: killed$"):
+        run(Losing(MAX_RETRIES + 1, clock), new_store(tmp_path))
+
+
+def test_a_database_that_is_away_is_waited_for(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path)
+    append, until = store.append, 500.0
+
+    def away(record: TrialRecord) -> None:
+        if clock.now.seconds < until:
+            raise Unreachable("postgresql+psycopg://me@h/d", "it is away")
+        append(record)
+
+    monkeypatch.setattr(store, "append", away)
+    begin = time.monotonic()
+    run(Losing(0, clock), store)
+    assert until <= clock.now.seconds < until + 10
+    assert len(store.records()) >= 2
+    assert time.monotonic() - begin < 60  # nobody waited for real
+
+
+def test_one_that_stays_away_ends_the_coordinator(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path)
+
+    def away(_: TrialRecord) -> None:
+        raise Unreachable("postgresql+psycopg://me@h/d", "it is away")
+
+    monkeypatch.setattr(store, "append", away)
+    with pytest.raises(Unreachable):
+        run(Losing(0, clock), store)
+    assert 600 <= clock.now.seconds < 610

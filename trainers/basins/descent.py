@@ -1,0 +1,135 @@
+"""Where a restart is: the bottom that gradient flow reaches from it, and of what kind it is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.basins.critical_points import REFUSALS, TINY, CriticalPointClassifier
+from trainers.basins.endpoints import BasinEndpoints, Point
+from trainers.basins.gradient_flow import REACH, STAGES, Flow
+from trainers.basins.quadratic_model import PRODUCTS
+from trainers.problem import Evaluate, FloatArray, IntArray
+from trainers.thresholds import Thresholds
+
+__all__ = ["Point", "find_endpoints"]
+
+
+# A look at the Hessian pays when the last flow step gained less than this part of the descent so
+# far; after each look in vain it must gain less by the second number. Measured on three hidden
+# units, breast-cancer.
+_READY, _AGAIN = 1e-5, 1e-2
+_NEAR = 1e-4  # of the descent: who gains more in a step is not near the bottom, and not looked at
+# Up to so many parameters a Hessian costs no more than a step without one, and every step has it.
+_FEW, _FEW_LOOKS = 16, 300
+# Above so many a look takes products with the Hessian, which cost less, and the whole of it only
+# where they leave doubt.
+_MANY = 140
+# Looks may bring the gradients used to so many budgets of the flow: with the default less than the
+# training took, and enough for a look after a short one.
+_LOOKS_SHARE, _LEAST_ALLOWANCE = 1.7, 850
+_LEAST_BUDGET = 300  # gradients: a short training ends far from rest
+_GROUP = 2_000_000  # numbers in the Hessians that are held at once
+
+
+def find_endpoints(
+    evaluate: Evaluate,
+    starts: FloatArray,
+    weights: FloatArray,
+    start_loss: FloatArray,
+    diverged: NDArray[np.bool_],
+    steps: int,
+    thresholds: Thresholds,
+    known_minimum: float | None = None,
+) -> BasinEndpoints:
+    """Follow gradient flow from `weights` (R, P) to the bottom and look at the Hessian there. The
+    way from `starts` (R, P), where the loss was `start_loss` (R,), gives the scale. Restarts that
+    diverged have no basin.
+
+    A step of the flow is one of two: by gradients alone (`gradient_flow`), or with a Hessian
+    (`quadratic_model`) where that goes further for what it costs. Each look at a Hessian may
+    end in a label (`critical_points`).
+    """
+    parameters = weights.shape[1]
+    endpoints = BasinEndpoints.unknown(weights)
+    endpoints.put(np.flatnonzero(diverged), Point.NONE, "diverged")
+    rows = np.flatnonzero(~diverged)
+    if not rows.size:
+        return endpoints
+    few, dense = np.bool_(parameters <= _FEW), parameters <= min(_MANY, thresholds.dense_limit)
+    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps)
+    tolerance = thresholds.flow_tolerance
+    if few:
+        budget, tolerance = _FEW_LOOKS * (2.0 * parameters + 4.0), 0.1 * tolerance
+    price = 2.0 * parameters + 4.0 if dense else PRODUCTS + 4.0  # of a look, in gradients
+    # From this h * lambda_max on a step with a Hessian goes further for its gradients.
+    cheaper = REACH * min(price / STAGES, 7.0)
+    allowance = max(_LEAST_ALLOWANCE, _LOOKS_SHARE * thresholds.polish_budget * steps)
+    if few:
+        allowance = np.inf
+    group_size = max(1, _GROUP // (parameters * min(parameters, thresholds.dense_limit)))
+    with np.errstate(all="ignore"):
+        # Who ended above the start is judged by the way down from there.
+        top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
+        flow = Flow.begin(evaluate, weights[rows], starts[rows], top)
+        patience = np.full(len(rows), _READY)
+        while rows.size:
+            near = few | (flow.h * flow.lipschitz >= cheaper) | (flow.refused >= REFUSALS)
+            near &= flow.used + price <= allowance
+            flow.advance(evaluate, tolerance, ~near)
+            descent = np.maximum(top - flow.loss, 0.0)
+            # NaN counts as at rest, and is given up.
+            rest = ~(np.einsum("rp,rp->r", flow.gradient, flow.gradient) > 0)
+            if known_minimum is not None:  # nothing is left to find, even where the bottom is flat
+                rest |= flow.loss - known_minimum <= TINY * descent
+            spent = flow.used >= budget
+            gains_little = flow.drop <= np.where(near, _READY, patience) * descent
+            quiet = gains_little & (near | (flow.h * flow.lipschitz >= 10.0))
+            quiet |= flow.drop <= TINY * descent
+            hopeless = ~near & ~quiet & flow.hopeless(_READY * descent, budget)
+            done = spent | rest | hopeless
+            look = near | quiet | rest | (spent & (flow.drop <= _NEAR * descent))
+            look &= (flow.used + price <= allowance) | rest
+            at = np.flatnonzero(look)
+            for group in np.split(at, range(group_size, at.size, group_size)):
+                if group.size:
+                    done[group] |= CriticalPointClassifier(
+                        evaluate,
+                        flow,
+                        group,
+                        rows,
+                        weights,
+                        descent,
+                        endpoints,
+                        thresholds,
+                        allowance=allowance,
+                        dense=dense,
+                    ).classify(tolerance, quiet=quiet, last=done, known_minimum=known_minimum)
+            patience[look & ~near] *= _AGAIN
+            _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
+            rows, flow, patience, top = rows[~done], flow.rows(~done), patience[~done], top[~done]
+    return endpoints
+
+
+def _give_up(
+    endpoints: BasinEndpoints,
+    rows: IntArray,
+    flow: Flow,
+    descent: FloatArray,
+    done: NDArray[np.bool_],
+    spent: NDArray[np.bool_],
+    thresholds: Thresholds,
+) -> None:
+    """Record where the flow of the undecided among `rows[done]` ended."""
+    gone = done & np.isnan(endpoints.loss[rows])
+    if not gone.any():
+        return
+    here, loss = rows[gone], flow.loss[gone]
+    endpoints.weights[here], endpoints.loss[here] = flow.w[gone], loss
+    endpoints.put(rows[gone & spent], Point.UNDETERMINED, "spent")
+    endpoints.put(rows[gone & ~spent], Point.UNDETERMINED, "hopeless")
+    rested, slack = flow.rested[gone], thresholds.settled * descent[gone]
+    fell = rested - loss > slack
+    endpoints.loss[here[fell]] = rested[fell]
+    endpoints.put(here[fell], Point.PLATEAU, "pushed")
+    endpoints.put(here[~fell & ~np.isnan(rested)], Point.FLAT, "flat")

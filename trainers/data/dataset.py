@@ -1,0 +1,238 @@
+"""Data sets to train on: built in or from a table, split, encoded and standardised."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any, cast
+
+import numpy as np
+
+from trainers._suggest import nearest
+from trainers.data.sources import BUILT_IN, Task, read_source
+from trainers.data.tables import Table
+from trainers.data.uri import masked
+from trainers.errors import InvalidInput
+from trainers.problem import FloatArray, IntArray
+
+__all__ = ["BUILT_IN", "Dataset", "Task", "load"]
+
+_MOST_CLASSES = 20
+_ROWS_PER_CLASS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N training rows and V validation rows (V may be 0) of D features, with K targets.
+
+    Attributes:
+        name: the built-in name, the path, or the URI without its credentials.
+        task: classification or regression.
+        task_was_guessed: whether nobody said which.
+        guess_reason: one sentence, why this task.
+        classes: names of the K classes, in the order of the columns; none for regression.
+        feature_names: D names.
+        train_inputs: (N, D) float64. Each column has mean 0 and standard deviation 1 over the
+            training rows; one that is constant there is 0 throughout.
+        train_targets: (N, K) float64. One-hot for classification; for regression K = 1, with mean
+            0 and standard deviation 1 over the training rows.
+        validation_inputs: (V, D), scaled like the training rows.
+        validation_targets: (V, K), scaled like the training rows.
+        fingerprint: SHA-256 of the four arrays, 64 hexadecimal digits.
+    """
+
+    name: str
+    task: Task
+    task_was_guessed: bool
+    guess_reason: str
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    train_inputs: FloatArray = field(repr=False)
+    train_targets: FloatArray = field(repr=False)
+    validation_inputs: FloatArray = field(repr=False)
+    validation_targets: FloatArray = field(repr=False)
+    fingerprint: str
+
+
+def load(
+    data: str,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    validation: float = 0.0,
+    split_seed: int = 0,
+) -> Dataset:
+    """Load a data set, split it and scale it.
+
+    Without `task`, a text, boolean or categorical target means classification, and so does one of
+    whole numbers with at most 20 distinct values that each stand for 20 rows on average (two
+    values always pass). Any other target means regression.
+
+    Args:
+        data: breast-cancer, digits, wine or diabetes (from scikit-learn), or the path or URI of a
+            .csv, .parquet or .npz file.
+        target: the column to predict; required for .csv and .parquet. For .npz the array of
+            targets, by default `y`, beside the inputs `X`.
+        task: classification, regression, or None to guess.
+        validation: share of the rows that is held out, in [0, 1); stratified for classification.
+            With 0 all rows train, in their order.
+        split_seed: seed of the split, passed to `sklearn.model_selection.train_test_split`.
+
+    Raises:
+        InvalidInput: anything that keeps the data from being trained on, in one line.
+    """
+    if task is not None and task not in ("classification", "regression"):
+        raise InvalidInput(
+            f"task = {task!r} is not valid{nearest(task, ['classification', 'regression'])}"
+        )
+    share, seed = _check_split(validation, split_seed)
+    table = read_source(data, target)
+    chosen, reason, guessed = _task(data, table, cast(Task | None, task))
+    classes: tuple[str, ...] = ()
+    codes: IntArray | None = None
+    if chosen == "classification":
+        classes, codes = _classes(table)
+        targets = np.eye(len(classes))[codes]
+    else:
+        if table.kind == "text":
+            raise InvalidInput(
+                f"{table.where}: regression needs numbers, but target {table.target_name!r} holds "
+                f"{table.stray}; encode it, or use task = 'classification'"
+            )
+        targets = table.target.astype(np.float64)[:, None]
+    train, held_out = _split(table, codes, classes, share, seed)
+    if chosen == "regression":
+        if (targets[train] == targets[train[0]]).all():
+            raise InvalidInput(
+                f"{table.where}: target {table.target_name!r} is {targets[train[0], 0]:g} in every "
+                f"training row; regression needs one that varies"
+            )
+        targets = _standardise(targets, train)
+    inputs = _standardise(table.inputs, train)
+    arrays = (inputs[train], targets[train], inputs[held_out], targets[held_out])
+    name, features, sha256 = masked(data), table.feature_names, _fingerprint(arrays)
+    return Dataset(name, chosen, guessed, reason, classes, features, *arrays, sha256)
+
+
+def _check_split(validation: Any, split_seed: Any) -> tuple[float, int]:
+    share, seed = validation, split_seed
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0.0 <= float(share) < 1.0:
+        raise InvalidInput(
+            f"validation = {validation!r} is not valid; give a share of the rows from 0 to below 1"
+        )
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
+        raise InvalidInput(
+            f"split_seed = {split_seed!r} is not valid; give a whole number from 0 to 2**32 - 1"
+        )
+    return float(share), int(seed)
+
+
+def _task(data: str, table: Table, task: Task | None) -> tuple[Task, str, bool]:
+    """The task, why it is this one, and whether it was guessed."""
+    if fixed := BUILT_IN.get(data):
+        if task not in (None, fixed):
+            raise InvalidInput(f"task = {task!r}: {data!r} is for {fixed}; drop the key")
+        return fixed, f"{data} is a built-in data set for {fixed}.", False
+    if task is not None:
+        return task, "The job says so.", False
+    return *_guess(table), True
+
+
+def _guess(table: Table) -> tuple[Task, str]:
+    """The task that the target suggests, and why."""
+    name, rows = table.target_name, len(table.target)
+    if table.kind == "text":
+        if not table.categories and 2 * table.numeric > rows:
+            raise InvalidInput(
+                f"{table.where}: target {name!r} is mostly numbers, but not {table.stray}; "
+                f"correct it, or say task = 'classification'"
+            )
+        return "classification", f"The target {name!r} is text."
+    if table.kind == "boolean":
+        return "classification", f"The target {name!r} is true or false."
+    if (table.target != np.rint(table.target)).any():
+        return "regression", f"The target {name!r} has fractions."
+    distinct = len(np.unique(table.target))
+    found = f"The target {name!r} has {distinct} distinct whole numbers in {rows} rows"
+    if distinct <= max(2, min(_MOST_CLASSES, rows // _ROWS_PER_CLASS)):
+        return "classification", f"{found}, few enough to be classes."
+    return "regression", f"{found}, too many to be classes."
+
+
+def _classes(table: Table) -> tuple[tuple[str, ...], IntArray]:
+    """Names of the classes, and the class (N,) of each row."""
+    values, codes = np.unique(table.target, return_inverse=True)
+    if table.categories:
+        rank = {name: place for place, name in enumerate(table.categories)}
+        order = np.argsort([rank[value] for value in values])
+        values, codes = values[order], np.argsort(order)[codes]
+    if table.kind == "text":
+        names = tuple(str(value) for value in values)
+    elif table.kind == "boolean":
+        names = tuple(str(bool(value)) for value in values)
+    else:
+        names = tuple(str(int(v)) if v == int(v) else repr(float(v)) for v in values)
+    if len(names) < 2:
+        raise InvalidInput(
+            f"{table.where}: target {table.target_name!r} is {names[0]!r} in every row; "
+            f"classification needs at least 2 classes"
+        )
+    return names, codes.astype(np.intp)
+
+
+def _split(
+    table: Table, codes: IntArray | None, classes: tuple[str, ...], validation: float, seed: int
+) -> tuple[IntArray, IntArray]:
+    """Indices of the training and of the validation rows."""
+    rows = np.arange(len(table.target))
+    held_out = math.ceil(validation * len(rows))  # as scikit-learn rounds
+    left = len(rows) - held_out
+    asked = f"{table.where}: validation = {validation:g} of {len(rows)} rows"
+    if left < 2:
+        raise InvalidInput(f"{asked} leaves {left} to train on; at least 2 are needed")
+    if not held_out:
+        return rows, rows[:0]
+    if codes is not None:
+        counts = np.bincount(codes)
+        if counts.min() < 2:
+            raise InvalidInput(
+                f"{table.where}: class {classes[int(counts.argmin())]!r} of {table.target_name!r} "
+                f"has 1 row, which a stratified split cannot share; drop it, or use validation = 0"
+            )
+        if min(held_out, left) < len(classes):
+            raise InvalidInput(
+                f"{asked} holds out {held_out} and leaves {left}; each part needs at least one row "
+                f"for each of the {len(classes)} classes"
+            )
+    from sklearn.model_selection import train_test_split
+
+    train, rest = train_test_split(rows, test_size=validation, random_state=seed, stratify=codes)
+    if (
+        codes is not None
+        and (absent := np.bincount(codes[train], minlength=len(classes)) == 0).any()
+    ):
+        raise InvalidInput(
+            f"{asked} leaves no training row of class {classes[int(absent.argmax())]!r}; lower it"
+        )
+    return train, rest
+
+
+def _standardise(values: FloatArray, train: IntArray) -> FloatArray:
+    """Columns with mean 0, standard deviation 1 over the rows `train`; 0 where constant there."""
+    # Compared exactly: the deviation of a constant column is not always 0 after rounding.
+    varies = (values[train] != values[train[0]]).any(axis=0)
+    # Scaled by a power of two, which rounds nothing, so that squares neither overflow nor vanish.
+    exponent = np.frexp(np.abs(values[train]).max(axis=0))[1]
+    scaled = np.ldexp(values, -exponent)
+    mean, deviation = scaled[train].mean(axis=0), scaled[train].std(axis=0)
+    return np.where(varies, (scaled - mean) / np.where(varies, deviation, 1.0), 0.0)
+
+
+def _fingerprint(arrays: tuple[FloatArray, ...]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return digest.hexdigest()

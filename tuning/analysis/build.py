@@ -1,0 +1,242 @@
+"""From the study's results to the report. Pure: the same results give the same report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainers import Basin, Dynamics
+from trainers.randomness import Purpose
+from tuning.analysis.basin_labels import Labels
+from tuning.analysis.distinct_minima import distinct_minima
+from tuning.analysis.explanations import explain, warnings_of
+from tuning.analysis.recommendation import (
+    Verdict,
+    expected_running_time,
+    is_stable,
+    judge,
+    upper_bound,
+)
+from tuning.report.model import (
+    BestStable,
+    LossProfile,
+    QuantileCurves,
+    Report,
+    RunFacts,
+    SettingRow,
+    SharpnessCurves,
+)
+from tuning.spec.job import JobSpec
+from tuning.statistics.cliff import Cliff, fit_cliff
+from tuning.statistics.intervals import Comparison, learning_rate_sensitivity, mcnemar, wilson
+from tuning.trial.result import Setting, SettingResult
+from tuning.trial.task import label, sharpness_limit
+
+__all__ = ["build_report", "next_confirmations"]
+
+
+def _search_labels(
+    spec: JobSpec, results: Sequence[SettingResult], known_minimum: float | None
+) -> Labels:
+    return Labels.of(results[: spec.search.settings], known_minimum, spec.outcomes.thresholds)
+
+
+def next_confirmations(
+    spec: JobSpec, known_minimum: float | None, results: Sequence[SettingResult]
+) -> list[Setting]:
+    """The settings to try next on fresh starts; none when the verdict is final."""
+    return list(judge(results, _search_labels(spec, results, known_minimum), spec).next)
+
+
+def build_report(
+    spec: JobSpec,
+    problem: Mapping[str, Any],
+    results: Sequence[SettingResult],
+    run: RunFacts,
+    landscape: LossProfile | None = None,
+) -> Report:
+    """The report of `results`: all settings of the search, then the confirmations; at least one.
+
+    Args:
+        problem: its facts, `known_minimum` among them.
+    """
+    known = problem["known_minimum"]
+    labels = Labels.of(results, known, spec.outcomes.thresholds)
+    verdict = judge(results, _search_labels(spec, results, known), spec)
+    names = [label(rule) for rule in spec.search.rules]
+    rows = [_row(r, b, names, verdict, spec) for r, b in zip(results, labels.basins, strict=True)]
+    search = list(results[: spec.search.settings])
+    cliffs = {
+        name: c for i, name in enumerate(names) if (c := _cliff(name, i, search, spec)) is not None
+    }
+    minima, unseen = distinct_minima(results, labels)
+    best = _best(verdict, rows, names, cliffs, spec)
+    return Report(
+        job=spec.answer_key,
+        problem=problem,
+        settings=tuple(rows[: spec.search.settings]),
+        confirmations=tuple(rows[spec.search.settings :]),
+        best_stable=best,
+        explanation=explain(verdict, best, rows, spec),
+        cliffs=cliffs,
+        minima=minima,
+        unseen=unseen,
+        best_loss=labels.best if np.isfinite(labels.best) else None,
+        best_loss_is_known=labels.known,
+        tolerance=labels.tolerance,
+        start_loss=labels.start_loss,
+        target=verdict.target,
+        sensitivity=_sensitivity(search, names, labels),
+        comparisons=_comparisons(verdict, search, names),
+        warnings=warnings_of(
+            spec,
+            problem,
+            rows[: spec.search.settings],
+            best,
+            cliffs,
+            minima,
+            known=labels.known,
+        ),
+        sharpness={
+            r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None
+        },
+        curves={
+            r.setting.number: QuantileCurves(r.curves.steps, *r.curves.quantiles()) for r in results
+        },
+        landscape=landscape,
+        run=run,
+    )
+
+
+def _sharpness(result: SettingResult, spec: JobSpec) -> SharpnessCurves | None:
+    if result.sharpness is None:
+        return None
+    steps, quantiles = result.sharpness.quantiles()
+    return SharpnessCurves(sharpness_limit(result.setting, spec), steps, *quantiles)
+
+
+def _row(
+    result: SettingResult,
+    basins: np.ndarray[Any, Any],
+    names: list[str],
+    verdict: Verdict,
+    spec: JobSpec,
+) -> SettingRow:
+    table, setting = result.restarts, result.setting
+    total = len(table)
+    where = Counter(str(b) for b in basins if b is not None)
+    doing = Counter(table.dynamics.tolist())
+    joint = Counter(
+        f"{d}/{b or 'none'}" for d, b in zip(table.dynamics.tolist(), basins, strict=True)
+    )
+    undecided = where[Basin.UNDETERMINED]
+    spent, reached = expected_running_time(result, verdict.target.loss)
+    ends = np.where(table.diverged, np.inf, table.loss)
+    held_out = table.validation_loss[np.isfinite(table.validation_loss)]
+    return SettingRow(
+        number=setting.number,
+        optimizer=names[setting.optimizer],
+        learning_rate=setting.learning_rate,
+        role=setting.role.value,
+        restarts=total,
+        dynamics={d.value: doing[d] for d in Dynamics},
+        basins={b.value: where[b] for b in Basin},
+        joint=dict(sorted(joint.items())),
+        unstable=wilson(int(table.unstable.sum()), total),
+        diverged=wilson(int(table.diverged.sum()), total),
+        trapped=wilson(where[Basin.LOCAL_MINIMUM], total, undecided=undecided),
+        global_minimum=wilson(where[Basin.GLOBAL_MINIMUM], total, undecided=undecided),
+        unstable_upper=upper_bound(result, spec),
+        stable=is_stable(result, spec),
+        loss=_finite(np.quantile(ends, 0.5, method="inverted_cdf")),
+        best_loss=_finite(ends.min()),
+        validation_loss=float(np.median(held_out)) if held_out.size else None,
+        reached=reached,
+        cost=_finite(spent),
+    )
+
+
+def _finite(value: float | np.floating[Any]) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _cliff(name: str, optimizer: int, search: list[SettingResult], spec: JobSpec) -> Cliff | None:
+    mine = [r for r in search if r.setting.optimizer == optimizer]
+    if not mine:
+        return None
+    return fit_cliff(
+        name,
+        [r.setting.learning_rate for r in mine],
+        np.array([r.restarts.unstable for r in mine]),
+        spec.stability.max_unstable,
+        spec.stability.confidence,
+        [spec.seed, int(Purpose.BOOTSTRAP), optimizer],
+    )
+
+
+def _best(
+    verdict: Verdict,
+    rows: list[SettingRow],
+    names: list[str],
+    cliffs: Mapping[str, Cliff],
+    spec: JobSpec,
+) -> BestStable | None:
+    if verdict.best is None:
+        return None
+    setting = verdict.best.setting
+    at, above = (
+        rows[verdict.confirmed[0].setting.number],
+        rows[verdict.confirmed[-1].setting.number],
+    )
+    cliff = cliffs[names[setting.optimizer]].estimate
+    return BestStable(
+        number=setting.number,
+        optimizer=names[setting.optimizer],
+        hyperparameters=spec.search.rules[setting.optimizer].hyperparameters,
+        learning_rate=setting.learning_rate,
+        unstable=at.unstable,
+        unstable_upper=at.unstable_upper,
+        margin=spec.stability.margin,
+        unstable_at_margin=above.unstable,
+        unstable_upper_at_margin=above.unstable_upper,
+        trapped=at.trapped,
+        cost=at.cost,
+        decades_to_cliff=float(np.log10(cliff / setting.learning_rate)) if cliff else None,
+    )
+
+
+def _sensitivity(search: list[SettingResult], names: list[str], labels: Labels) -> dict[str, float]:
+    """Wortsman et al. 2023, by optimizer, of the mean over the restarts; from two rates up."""
+    out = {}
+    for i, name in enumerate(names):
+        mine = [r for r in search if r.setting.optimizer == i]
+        rates = np.array([r.setting.learning_rate for r in mine])
+        if len(np.unique(rates)) >= 2 and np.isfinite(labels.start_loss - labels.best):
+            losses = np.array([r.value for r in mine])
+            out[name] = learning_rate_sensitivity(rates, losses, labels.start_loss, labels.best)
+    return out
+
+
+def _comparisons(
+    verdict: Verdict, search: list[SettingResult], names: list[str]
+) -> dict[str, Comparison]:
+    """The winner against the cheapest setting of every other optimizer: who reached the target,
+    start by start."""
+    if verdict.best is None:
+        return {}
+    loss, out = verdict.target.loss, {}
+    for i, name in enumerate(names):
+        mine = [
+            r
+            for r in search
+            if r.setting.optimizer == i and r.setting.optimizer != verdict.best.setting.optimizer
+        ]
+        if mine:
+            rival = min(mine, key=lambda r: expected_running_time(r, loss))
+            out[name] = mcnemar(
+                *(np.isfinite(r.curves.steps_to(loss)) for r in (verdict.best, rival))
+            )
+    return out

@@ -1,0 +1,169 @@
+"""What a careful reader should know: the verdict in words, and the warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuning.analysis.recommendation import Verdict
+from tuning.report.model import BestStable, Minimum, SettingRow
+from tuning.spec.job import JobSpec
+from tuning.statistics.cliff import Cliff
+from tuning.statistics.intervals import restarts_needed
+from tuning.trial.task import label
+
+__all__ = ["explain", "warnings_of"]
+
+
+def explain(
+    verdict: Verdict, best: BestStable | None, rows: Sequence[SettingRow], spec: JobSpec
+) -> str:
+    """Why this rate, or why none, in a sentence or two."""
+    if best is not None:
+        return _why_this(verdict, best, spec)
+    search = rows[: spec.search.settings]
+    if len(search) < spec.search.settings or verdict.next:
+        done = f"{len(search)} of {spec.search.settings} settings are done"
+        return f"Not finished: {done}, and no winner is confirmed."
+    if verdict.candidates == 0:
+        least = min(search, key=lambda r: (r.unstable.count / r.unstable.total, r.learning_rate))
+        low, high = spec.search.learning_rate.low, spec.search.learning_rate.high
+        return (
+            f"No setting from {low:g} to {high:g} is stable with a margin of "
+            f"{spec.stability.margin:g}: P(unstable) must be {_limit(spec)}. "
+            f"The least unstable was {least.optimizer} at {least.learning_rate:.3g} "
+            f"with {least.unstable.count} of {least.unstable.total} restarts unstable. "
+            "Lower learning_rate.low, or allow more in [stability]."
+        )
+    return (
+        f"{verdict.candidates} settings looked stable, but none held on fresh starts "
+        f"({len(verdict.refused)} tried). "
+        "Lower learning_rate.low, use more settings, or allow more in [stability]."
+    )
+
+
+def _limit(spec: JobSpec) -> str:
+    limit, confidence = 100 * spec.stability.max_unstable, 100 * spec.stability.confidence
+    return f"at most {limit:g} % at {confidence:g} % confidence"
+
+
+def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
+    by_validation = spec.stability.choose_by == "validation"
+    criterion = "lowest validation loss" if by_validation else "least expected cost"
+    if best.cost is None and not by_validation:
+        criterion = "lowest mean loss, for none that held reached the target loss in time"
+    at_margin = and_margin = others = ""
+    if best.margin > 1:
+        at_margin = f", {best.unstable_at_margin.count} at {best.margin:g} times it"
+        and_margin = f" and at {best.margin:g} times it"
+    if refused := len(verdict.refused):
+        others = f" {refused} better candidate{'s' * (refused > 1)} failed on fresh starts."
+    return (
+        f"Of {verdict.candidates} settings that looked stable this one has the {criterion}. "
+        f"On {best.unstable.total} fresh starts {best.unstable.count} were unstable at this rate"
+        f"{at_margin}: P(unstable) is {_limit(spec)} at the rate{and_margin}.{others}"
+    )
+
+
+def warnings_of(
+    spec: JobSpec,
+    problem: Mapping[str, Any],
+    search: Sequence[SettingRow],
+    best: BestStable | None,
+    cliffs: Mapping[str, Cliff],
+    minima: Sequence[Minimum],
+    *,
+    known: bool,
+) -> tuple[str, ...]:
+    """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
+
+    Args:
+        known: whether the labels rest on the problem's known minimum.
+    """
+    out = []
+    if problem["known_minimum"] is not None and not known:
+        out.append(
+            f"The problem's known_minimum, {problem['known_minimum']:g}, is not its minimum: lower "
+            "losses were found. Labels are relative to the best one found by this job."
+        )
+    if problem.get("task_was_guessed"):
+        out.append(f"The task was guessed: {problem['task']}, {problem['guess_reason']}")
+    needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
+    if spec.training.restarts < needed:
+        out.append(
+            f"{spec.training.restarts} restarts cannot show P(unstable) <= "
+            f"{100 * spec.stability.max_unstable:g} %; {needed} can. Candidates were those without "
+            f"one unstable restart, confirmed on {needed} fresh starts."
+        )
+    if best is not None:
+        mine = sorted({r.learning_rate for r in search if r.optimizer == best.optimizer})
+        if best.learning_rate == mine[-1]:
+            out.append("The best rate is the highest that was tried: search higher.")
+        if best.learning_rate == mine[0]:
+            out.append("The best rate is the lowest that was tried: search lower.")
+        failing = cliffs[best.optimizer].lowest_failing
+        if failing is not None and failing < best.learning_rate:
+            out.append(
+                f"A lower rate than the best one failed: {failing:.3g}. "
+                "The boundary of stability is ragged here."
+            )
+        near = best.decades_to_cliff
+        if near is not None and near < np.log10(best.margin) + 0.1:
+            out.append(
+                f"The best rate is at the edge of stability: its cliff is {near:.2f} decades off."
+            )
+    unstable = sum(r.unstable.count > 0.5 * r.unstable.total for r in search)
+    if unstable > 0.5 * len(search):
+        out.append(
+            f"In {unstable} of {len(search)} settings most restarts were unstable: "
+            "lower learning_rate.high."
+        )
+    undecided = sum(r.basins["undetermined"] for r in search)
+    placed = sum(sum(r.basins.values()) for r in search)
+    if placed and undecided > 0.1 * placed:
+        large = problem["parameters"] > spec.outcomes.dense_limit
+        remedy = (
+            f"{problem['parameters']} parameters are more than outcomes.dense_limit, up to which a "
+            "Hessian tells what a bottom is."
+            if large
+            else "train for more steps, or raise outcomes.polish_budget."
+        )
+        out.append(
+            f"The basin of {undecided} of {placed} restarts is undetermined, and the intervals are "
+            f"wider for it: {remedy}"
+        )
+    if problem["known_minimum"] is None and minima:
+        out.append(
+            "The global minimum is not known: "
+            "labels are relative to the best one found by this job."
+        )
+    out.extend(_beyond_curvature(spec, cliffs, minima))
+    return tuple(out)
+
+
+def _beyond_curvature(
+    spec: JobSpec, cliffs: Mapping[str, Cliff], minima: Sequence[Minimum]
+) -> list[str]:
+    """Cliffs above what the flattest minimum allows, which theory forbids (`stability_limit`).
+
+    Where a minimum is flat in some directions, how sharp it is in the others changes along them,
+    and nothing is forbidden.
+    """
+    if any(m.flat for m in minima):
+        return []
+    out = []
+    flattest = min((m.largest_curvature for m in minima), default=0.0)
+    for rule in spec.search.rules:
+        cliff = cliffs.get(label(rule))
+        if cliff is None or rule.name not in ("gd", "momentum", "nesterov") or flattest <= 0:
+            continue
+        limit = rule.stability_limit / flattest
+        if cliff.low is not None and cliff.low > 1.1 * limit:
+            out.append(
+                f"{label(rule)} seems stable up to {cliff.low:.3g}, though the flattest minimum "
+                f"found allows only {limit:.3g}: restarts may be far from any minimum still. "
+                "Train for more steps."
+            )
+    return out

@@ -1,0 +1,118 @@
+"""Facts about a problem, which are part of the answer, and about this host, which are not."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from trainers import Problem, classify
+from trainers.problems.landscapes import Landscape
+from trainers.problems.mlp import MLP
+from trainers.randomness import starts
+from tuning.report.model import LossProfile, Paths, Report
+from tuning.trial.result import Role, Setting
+from tuning.trial.task import TrainingConfig, label, train_restarts
+
+__all__ = ["draw_landscape", "host_facts", "problem_facts"]
+
+_WALKERS = 3
+_MOST_PANELS = 12
+
+
+def problem_facts(name: str, problem: Problem) -> dict[str, Any]:
+    """Plain JSON: what the report says about the problem."""
+    facts: dict[str, Any] = {
+        "name": name,
+        "parameters": int(problem.parameters),
+        "examples": problem.examples,
+        "known_minimum": None if problem.known_minimum is None else float(problem.known_minimum),
+        "flops": float(problem.flops()),
+    }
+    if isinstance(problem, MLP):
+        data = problem.data
+        facts |= {
+            "task": data.task,
+            "task_was_guessed": data.task_was_guessed,
+            "guess_reason": data.guess_reason,
+            "features": len(data.feature_names),
+            "classes": list(data.classes),
+            "validation_examples": len(data.validation_inputs),
+            "data_sha256": data.fingerprint,
+        }
+    return facts
+
+
+def host_facts() -> dict[str, str]:
+    """The kind of processor and the versions: another kind rounds otherwise."""
+    built: Mapping[str, Any] = dict(np.show_config(mode="dicts"))
+    blas = built.get("Build Dependencies", {}).get("blas", {})
+    facts = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+    }
+    facts |= {
+        name: version(name) for name in ("surefoot", "numpy", "scipy", "optuna", "ray", "mlflow")
+    }
+    return {**facts, "blas": f"{blas.get('name', '?')} {blas.get('version', '')}".strip()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(
+                (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+                "",
+            )
+    except OSError:
+        return platform.processor()
+
+
+def draw_landscape(problem: Problem, config: TrainingConfig, report: Report) -> LossProfile | None:
+    """J over w and a few walks on it, for a problem with one weight; None for any other.
+
+    Drawn are the rates that each optimizer tried first, and the recommended one.
+    """
+    if problem.parameters != 1:
+        return None
+    first = starts(problem, restarts=64, seed=config.seed)
+    low, high = (
+        problem.span if isinstance(problem, Landscape) else (float(first.min()), float(first.max()))
+    )
+    reach = 0.1 * (high - low)
+    w = np.linspace(low - reach, high + reach, 1001)
+    with np.errstate(all="ignore"):
+        loss = np.array(problem.loss_and_gradient(w[:, None])[0])
+    inner = loss[1:-1]
+    bottoms = w[1:-1][(inner < loss[:-2]) & (inner <= loss[2:])]
+    depths = np.interp(bottoms, w, loss)
+    lowest = depths <= (depths.min() if depths.size else 0.0) + 1e-6 * float(np.ptp(loss))
+    paths = [_walk(problem, config, name, rate) for name, rate in _walks(report)]
+    return LossProfile(w, loss, bottoms[lowest], bottoms[~lowest], tuple(paths))
+
+
+def _walks(report: Report) -> list[tuple[str, float]]:
+    search = report.job["search"]
+    count = 3 if search["try_first"] is None else len(search["try_first"])
+    chosen: list[tuple[str, float]] = []
+    for name in dict.fromkeys(row.optimizer for row in report.settings):
+        chosen += [(name, row.learning_rate) for row in report.settings if row.optimizer == name][
+            :count
+        ]
+    if report.best_stable is not None:
+        chosen.append((report.best_stable.optimizer, report.best_stable.learning_rate))
+    return sorted(dict.fromkeys(chosen))[:_MOST_PANELS]
+
+
+def _walk(problem: Problem, config: TrainingConfig, name: str, rate: float) -> Paths:
+    optimizer = [label(rule) for rule in config.optimizers].index(name)
+    run = train_restarts(
+        problem, config, Setting(0, optimizer, rate, Role.SEARCH, 0, _WALKERS), record_path=True
+    )
+    assert run.path is not None  # asked for above
+    outcomes = classify(problem, run, config.thresholds)
+    return Paths(name, rate, run.path[:, :, 0], tuple(str(d) for d in outcomes.dynamics))

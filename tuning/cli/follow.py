@@ -1,0 +1,117 @@
+"""Following a job on the cluster from the command line, and its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from trainers import InvalidInput
+from trainers.errors import in_brief
+from tuning.jobs.base import FAILURE, Job, State
+
+if TYPE_CHECKING:
+    from tuning.cluster.handle import SubmittedJob
+
+__all__ = ["follow", "lines", "submitted"]
+
+_POLL_SECONDS = 0.5
+_DONE, _FAILED, _NONE_STABLE, _INTERRUPTED = 0, 1, 3, 130
+
+
+def submitted(job: Job, address: str | None = None) -> SubmittedJob:
+    """The job as one of the cluster.
+
+    Raises:
+        InvalidInput: it is one of this machine.
+    """
+    from tuning.cluster.handle import SubmittedJob
+    from tuning.jobs.cluster import ClusterJob
+
+    if not isinstance(job, ClusterJob):
+        raise InvalidInput(f"job {job.id} is on this machine ({job.place}), not on the cluster")
+    return SubmittedJob(job, address)
+
+
+def lines(
+    job: SubmittedJob, *, until_it_ends: bool, err: bool = False, quiet: bool = False
+) -> None:
+    """Print what its coordinators said and, if asked to, say; nothing if `quiet`.
+
+    A database that is away is waited for.
+    """
+    from tuning.cluster.handle import ENDS
+    from tuning.storage.postgres import Unreachable
+
+    trouble, shown = "", 0
+    while True:
+        try:
+            ended = not until_it_ends or job.status() in ENDS
+            for line in () if quiet else job.lines(shown):
+                click.echo(f"{line.at.astimezone():%H:%M:%S} {line.text}", err=err)
+                shown = line.number
+            trouble = ""
+        except Unreachable as error:
+            if not until_it_ends:
+                raise
+            if str(error) != trouble:
+                trouble = str(error)
+                click.echo(f"surefoot: {trouble}", err=True)
+            ended = False
+        if ended:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def follow(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
+    """Follow the job to its end and show its report; returns the exit code. Ctrl-C leaves it to
+    itself."""
+    try:
+        lines(job, until_it_ends=True, err=as_json, quiet=quiet)
+    except KeyboardInterrupt:
+        click.echo(
+            f"surefoot: the job goes on; see surefoot status {job.id}, surefoot report {job.id}",
+            err=True,
+        )
+        return _INTERRUPTED
+    return _end(job, quiet=quiet, as_json=as_json)
+
+
+def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
+    state = job.status()
+    if state is State.STOPPED:
+        click.echo(
+            f"surefoot: job {job.id} was stopped; surefoot resume {job.id} goes on", err=True
+        )
+        return _FAILED
+    if state is State.FAILED:
+        failure = (job.read(FAILURE) or "").strip()
+        shown = failure if quiet else in_brief(failure)  # else the log has it in full
+        click.echo(f"surefoot: job {job.id} failed: {shown}", err=True)
+        return _FAILED
+    report = job.report()
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    elif not quiet:
+        from rich.console import Console
+
+        from tuning.report.terminal import show
+
+        show(report, Console(highlight=False))
+        click.echo(f"\nHTML report: surefoot report {job.id} --format html --output report.html")
+        if url := _mlflow_view(job):
+            click.echo(f"MLflow runs: {url}")
+    return _DONE if report.best_stable is not None else _NONE_STABLE
+
+
+def _mlflow_view(job: SubmittedJob) -> str | None:
+    """A link to the job's runs that works from here, where MLflow may have another address."""
+    from tuning.tracking.address import link
+
+    experiment = job.read("mlflow-experiment.txt")
+    here = os.environ.get("MLFLOW_TRACKING_URI")
+    if experiment is not None and here:
+        return link(here, experiment.strip())
+    return (job.read("mlflow-url.txt") or "").strip() or None

@@ -1,0 +1,289 @@
+"""The commands that look: at jobs, at what is built in, at a job file before it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainers.errors import InvalidInput, in_brief
+
+if TYPE_CHECKING:
+    from tuning.jobs.base import Job
+    from tuning.jobs.cluster import ClusterJobs
+    from tuning.jobs.local import LocalJob, LocalJobs
+    from tuning.jobs.schema import Entry
+    from tuning.report.model import Report
+    from tuning.spec.job import JobSpec
+
+__all__ = ["COMMANDS", "job_argument", "json_option", "size"]
+
+FAILURE, MISSING = "failure.txt", "mlflow-missing.txt"  # of `jobs`, `runner`, slow to import
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+job_argument = click.argument("job_id", metavar="ID")
+
+
+def size(spec: JobSpec) -> str:
+    """How large a job is, in a few words."""
+    names = ", ".join(str(rule.name) for rule in spec.search.rules)
+    return (
+        f"{spec.search.settings} settings ({names}) x {spec.training.restarts} restarts "
+        f"x {spec.training.steps:,} steps of {spec.problem.name}"
+    )
+
+
+@click.command()
+@click.argument("job_file", metavar="JOB.toml")
+@json_option
+def check(job_file: str, as_json: bool) -> int:
+    """Validate a job file without running it, and estimate what it costs."""
+    from tuning.runner.estimate import estimate
+    from tuning.runner.local_api import prepare
+
+    spec, problem = prepare(job_file)
+    cost = estimate(spec, problem)
+    if as_json:
+        click.echo(json.dumps(cost.to_dict(), indent=2))
+    else:
+        click.echo(f"{job_file} is valid: {size(spec)}")
+        for line in cost.lines():
+            click.echo(line)
+    return 0
+
+
+@click.command("list")
+@click.option("--owner", help="On the cluster: only the jobs of this owner.")
+@click.option("--local", is_flag=True, help="The jobs on this machine, though a cluster is named.")
+@json_option
+def list_jobs(owner: str | None, local: bool, as_json: bool) -> int:
+    """List the jobs, the oldest first.
+
+    Those of the cluster, if SUREFOOT_STORAGE_URL names its database; else those on this machine.
+    """
+    from tuning.jobs.local import LocalJobs
+    from tuning.jobs.lookup import cluster
+
+    database = None if local else cluster()
+    if owner is not None and database is None:
+        raise InvalidInput("--owner is for a cluster's jobs: set SUREFOOT_STORAGE_URL")
+    rows = _local_rows(LocalJobs()) if database is None else _cluster_rows(database, owner)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return 0
+    if not rows:
+        click.echo(f"no jobs in {LocalJobs().folder if database is None else 'the cluster'}")
+    for row in rows:
+        created = row["created"][:19].replace("T", " ")
+        more = "" if database is None else f"  {row['done']:>4}/{row['settings']}  {row['owner']}"
+        click.echo(f"{row['id']:32} {row['state']:12} {created}{more}")
+    return 0
+
+
+def _local_rows(home: LocalJobs) -> list[dict[str, Any]]:
+    return [
+        {"id": job.id, "state": job.state.value, "created": job.header["created"]}
+        for job in home.jobs()
+    ]
+
+
+def _cluster_rows(database: ClusterJobs, owner: str | None) -> list[dict[str, Any]]:
+    from tuning.study.counts import counts
+
+    told = counts(database.url)
+    return [
+        {
+            "id": entry.id,
+            "state": entry.state.value,
+            "created": entry.created.isoformat(),
+            "owner": entry.owner,
+            "settings": entry.settings,
+            "done": min(told.get(entry.id, 0), entry.settings),
+        }
+        for entry in database.entries(owner=owner)
+    ]
+
+
+@click.command()
+@job_argument
+@json_option
+def status(job_id: str, as_json: bool) -> int:
+    """Say what a job is doing and how far it is, here or on the cluster."""
+    from tuning.jobs.local import LocalJob
+    from tuning.jobs.lookup import find_job
+
+    job = find_job(job_id)
+    facts = _facts_here(job) if isinstance(job, LocalJob) else _facts_there(job)
+    for key, name in (("failure", FAILURE), ("mlflow", MISSING)):
+        if text := job.read(name):
+            facts[key] = in_brief(text)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        for key, value in facts.items():
+            click.echo(f"{key:14} {value}")
+    return 0
+
+
+def _facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "settings": settings,
+        "done": min(told, settings),
+        "confirmations": max(0, told - settings),
+        **({"holder": str(job.holder)} if job.holder is not None else {}),
+    }
+
+
+def _facts_here(job: LocalJob) -> dict[str, Any]:
+    from tuning.search.loop import results_of
+
+    facts = _facts(job, len(results_of(job.study())), job.spec.search.settings)
+    return {**facts, "created": job.header["created"], "folder": str(job.folder)}
+
+
+def _facts_there(job: Job) -> dict[str, Any]:
+    from tuning.jobs.cluster import ClusterJob
+
+    assert isinstance(job, ClusterJob)  # there are two kinds of jobs
+    entry = job.entry  # read once: each look at the database is a connection
+    return {
+        **_facts(entry, job.told, entry.settings),
+        "created": entry.created.isoformat(),
+        "owner": entry.owner,
+        "coordinators": entry.attempt,
+        "database": job.place,
+    }
+
+
+@click.command()
+@job_argument
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv", "html"]),
+    default="table",
+    help="Default: table.",
+)
+@click.option(
+    "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the screen."
+)
+def report(job_id: str, form: str, output: str | None) -> int:
+    """Print a job's report, or write it to a file.
+
+    Where the job file has `sharpness_every = 50` under [training], the report shows the sharpness
+    along the way, every 50 steps: html as a picture, json as curves.
+    """
+    from rich.console import Console
+
+    from tuning.report.export import to_csv
+    from tuning.report.terminal import show, text
+    from tuning.runner.local_api import load_report
+
+    answer = load_report(job_id)
+    if form == "table" and output is None:
+        show(answer, Console(highlight=False))
+        return 0
+    forms: dict[str, Callable[[Report], str]] = {
+        "table": text,
+        "json": lambda r: r.to_json(),
+        "csv": to_csv,
+        "html": lambda r: r.to_html(),
+    }
+    content = forms[form](answer)
+    if output is None:
+        click.echo(content, nl=not content.endswith("\n"))
+    else:
+        try:
+            Path(output).write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"--output {output}: {error.strerror}") from error
+    return 0
+
+
+@click.command()
+@job_argument
+@click.option("--setting", type=int, required=True, help="Its number, as in the report as csv.")
+@click.option("--restart", type=int, required=True, help="Index of the restart.")
+@json_option
+def replay(job_id: str, setting: int, restart: int, as_json: bool) -> int:
+    """Train one restart of a job again, bit for bit, and say what became of it.
+
+    Of a job with `sharpness_every` under [training] it also shows the sharpness along the way.
+    """
+    from tuning.cli.replay_view import replay_dict, replay_lines
+    from tuning.runner.replay import replay as train_again
+
+    again = train_again(job_id, setting=setting, restart=restart)
+    click.echo(
+        json.dumps(replay_dict(again), indent=2) if as_json else "\n".join(replay_lines(again))
+    )
+    return 1 if again.differences else 0
+
+
+@click.command()
+@json_option
+def problems(as_json: bool) -> int:
+    """List the built-in problems with their parameters and defaults."""
+    from trainers.problems.registry import PROBLEMS, parameters_of
+
+    _catalogue(
+        {
+            name: (
+                kind,
+                {
+                    k: "required" if p.default is p.empty else p.default
+                    for k, p in parameters_of(kind).items()
+                },
+            )
+            for name, kind in PROBLEMS.items()
+        },
+        as_json,
+    )
+    return 0
+
+
+@click.command()
+@json_option
+def optimizers(as_json: bool) -> int:
+    """List the optimizers with their hyperparameters and defaults."""
+    from trainers.optimizers.base import OPTIMIZERS
+
+    _catalogue({name: (rule, rule().hyperparameters) for name, rule in OPTIMIZERS.items()}, as_json)
+    return 0
+
+
+def _catalogue(entries: dict[str, tuple[type, dict[str, Any]]], as_json: bool) -> None:
+    summaries = {
+        name: (kind.__doc__ or "").strip().splitlines()[0] for name, (kind, _) in entries.items()
+    }
+    if as_json:
+        table = {
+            n: {"summary": summaries[n], "parameters": dict(p)} for n, (_, p) in entries.items()
+        }
+        click.echo(json.dumps(table, indent=2))
+        return
+    for name, (_, parameters) in entries.items():
+        click.echo(f"{name:22} {summaries[name]}")
+        shown = ", ".join(
+            f"{k} = {json.dumps(v) if v != 'required' else '(required)'}"
+            for k, v in parameters.items()
+        )
+        if shown:
+            click.echo(f"{'':22} {shown}")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
+def ui(port: int) -> int:
+    """Serve the MLflow UI on this machine's data, on loopback, until Ctrl-C."""
+    from tuning.cli.ui import serve
+
+    return serve(port, click.echo)
+
+
+COMMANDS = (check, list_jobs, status, report, replay, problems, optimizers, ui)

@@ -1,0 +1,220 @@
+"""The command `surefoot`."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import sys
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainers.errors import InvalidInput, ProblemFailed, SurefootError
+from tuning.cli.cluster import CLUSTER_COMMANDS
+from tuning.cli.inspect import COMMANDS, job_argument, json_option, size
+
+if TYPE_CHECKING:
+    from tuning.jobs.local import LocalJob
+    from tuning.report.model import Report
+    from tuning.search.loop import Listener
+    from tuning.spec.job import JobSpec
+
+__all__ = ["main"]
+
+DONE, FAILED, USAGE, NONE_STABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class _Workers(click.ParamType[Any]):
+    name = "N|inline"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "inline" or isinstance(value, int):
+            return value
+        if str(value).isdecimal() and 0 < int(value) <= 10_000:  # Ray raises at some number
+            return int(value)
+        self.fail(f"{value!r} is not valid; a whole number from 1 to 10000, or inline", param, ctx)
+
+
+workers_option = click.option(
+    "--workers",
+    type=_Workers(),
+    help="Ray workers on this machine (default: every CPU), or inline: without Ray.",
+)
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="Print nothing but errors and the report's place."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("surefoot"), prog_name="surefoot")
+def cli() -> None:
+    """Find how fast a model can learn without falling or getting stuck.
+
+    Exit codes: 0 done, 1 the job failed, 2 bad usage or bad job file, 3 done but no stable
+    learning rate exists in the range, 130 interrupted. Data live under $SUREFOOT_HOME, by default
+    ./surefoot-data.
+    """
+
+
+@cli.command()
+@click.argument("job_file", metavar="JOB.toml")
+@workers_option
+@quiet_option
+@json_option
+def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> int:
+    """Run a job on this machine: progress, then the report."""
+    from tuning.jobs.local import LocalJobs
+    from tuning.runner.local_api import create_job, prepare
+    from tuning.spec.job import folder_of
+
+    with _chatter(as_json or quiet):
+        spec, problem = prepare(job_file)
+    job = create_job(LocalJobs(), spec, problem, folder_of(job_file))
+    return _carry_through(job, workers, quiet, as_json)
+
+
+@cli.command()
+@job_argument
+@workers_option
+@quiet_option
+@json_option
+def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
+    """Go on with a job that was cut off; complete what MLflow lacks of one that is done.
+
+    A job of the cluster goes on there, and is followed as by `submit`.
+    """
+    from tuning.jobs.local import LocalJob
+    from tuning.jobs.lookup import find_job
+
+    job = find_job(job_id)
+    if isinstance(job, LocalJob):
+        return _carry_through(job, workers, quiet, as_json)
+    if workers is not None:
+        raise InvalidInput(f"job {job_id} is on the cluster, which has its own workers")
+    from tuning.cli.follow import follow, submitted
+
+    again = submitted(job)
+    again.resume()
+    return follow(again, quiet=quiet, as_json=as_json)
+
+
+def _carry_through(job: LocalJob, workers: Any, quiet: bool, as_json: bool) -> int:
+    from rich.console import Console
+
+    from tuning.runner.run import run_job
+    from tuning.storage.postgres import Unreachable
+    from tuning.storage.postgres_lease import LeaseLost
+
+    spec = job.spec
+    console = Console(stderr=as_json, highlight=False)
+    if not quiet:
+        console.print(f"job {job.id}: {size(spec)}", markup=False)
+    display = _display(console, spec, quiet)
+    try:
+        with display as listen, _chatter(as_json or quiet):
+            report = run_job(
+                job,
+                job.make_problem,
+                workers=workers,
+                listen=listen,
+                announce=lambda line: click.echo(f"surefoot: {line}", err=True),
+            )
+    except KeyboardInterrupt:
+        click.echo(
+            f"surefoot: interrupted; what was done is kept. Go on with: surefoot resume {job.id}",
+            err=True,
+        )
+        return INTERRUPTED
+    except (ProblemFailed, Unreachable, LeaseLost, OSError) as error:
+        why = _explained(error) if isinstance(error, OSError) else str(error)
+        click.echo(f"surefoot: job {job.id} failed: {why}", err=True)
+        click.echo(
+            f"surefoot: what was done is kept. Once mended, go on with: surefoot resume {job.id}",
+            err=True,
+        )
+        return FAILED
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        _show(report, job, console, quiet)
+    return DONE if report.best_stable is not None else NONE_STABLE
+
+
+def _chatter(aside: bool) -> AbstractContextManager[object]:
+    """To stderr what Ray (of a killed worker) or a user's problem prints, if stdout is `aside`."""
+    return redirect_stdout(sys.stderr) if aside else nullcontext()
+
+
+def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager[Listener | None]:
+    from tuning.runner.progress import LineProgress, LiveProgress
+
+    if quiet:
+        return nullcontext()
+    return LiveProgress(console, spec) if console.is_terminal else LineProgress(console, spec)
+
+
+def _show(report: Report, job: LocalJob, console: Any, quiet: bool) -> None:
+    from tuning.report.terminal import show
+
+    if not quiet:
+        show(report, console)
+        console.print()
+    click.echo(f"HTML report: {job.folder / 'report.html'}")
+    url = job.read("mlflow-url.txt")
+    if url is not None:
+        click.echo(f"MLflow runs: {url.strip()}")
+    else:
+        click.echo(f"MLflow runs: experiment {job.id}; see them with: {_command()} ui")
+
+
+def _command() -> str:
+    """How this command can be called again: `make demo` calls it by its path."""
+    return "surefoot" if shutil.which("surefoot") else os.path.relpath(sys.argv[0])
+
+
+def _explained(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+for command in (*COMMANDS, *CLUSTER_COMMANDS):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its code; errors are one line on stderr."""
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # kept like Ctrl-C: what was done stays
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a ✓ that cannot be encoded must not end a job
+            stream.reconfigure(errors="replace")
+    if os.getcwd() not in sys.path:  # a user's "package.module:Class" is found, as by `python -m`
+        sys.path.append(os.getcwd())
+    try:
+        code = cli.main(args=arguments, prog_name="surefoot", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = USAGE
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "surefoot"
+        line = InvalidInput(f"{error.format_message()}; see {command} --help")
+        click.echo(f"surefoot: {line}", err=True)
+        code = USAGE
+    except InvalidInput as error:
+        click.echo(f"surefoot: {error}", err=True)
+        code = USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("surefoot: interrupted", err=True)
+        code = INTERRUPTED
+    except SurefootError as error:  # ProblemFailed; a cluster that does not answer now
+        click.echo(f"surefoot: {error}", err=True)
+        code = FAILED
+    except OSError as error:
+        click.echo(f"surefoot: {_explained(error)}", err=True)
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else DONE)

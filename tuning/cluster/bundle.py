@@ -1,0 +1,143 @@
+"""The files that travel with a job to a cluster: the user's modules, and data of moderate size."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from trainers import InvalidInput, Problem
+from trainers.problems.mlp import MLP
+from tuning.spec.job import JobSpec
+
+__all__ = ["DATA", "collect", "digests", "pack"]
+
+#: The folder of a table that does not lie beside the job file.
+DATA = "_data"
+_MOST_BYTES = 100_000_000  # they are kept in the database, for `resume` after the cluster was lost
+_OURS = ("trainers", "tuning")  # installed wherever a job is carried out
+
+
+def collect(spec: JobSpec, problem: Problem, folder: Path) -> tuple[dict[str, Path], str | None]:
+    """Name in the bundle -> file; and the name of the table in it, if the problem has one.
+
+    Args:
+        folder: of the job file.
+
+    Raises:
+        InvalidInput: a pattern of cluster.include is not valid or matches nothing, two files would
+            have one name, or it is too much.
+    """
+    found = list(_modules(problem))
+    for pattern in spec.cluster.include:
+        found += _matching(pattern, folder)
+    table, name = _table(spec, problem, folder), None
+    if table is not None:
+        inside = table.is_relative_to(folder)
+        where = table.relative_to(folder) if inside else Path(DATA, table.name)
+        found.append((where, table))
+        name = str(PurePosixPath(where))
+    files: dict[str, Path] = {}
+    for where, path in found:
+        other = files.setdefault(str(PurePosixPath(where)), path)
+        if not other.samefile(path):
+            raise InvalidInput(
+                f"{other} and {path} would both travel with the job as {where}: rename one of them"
+            )
+    _check_size(files)
+    return files, name
+
+
+def digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())
+    }
+
+
+def pack(files: Mapping[str, Path]) -> bytes:
+    """A zip of `files`; the same bytes for the same files, so that a cluster keeps it once."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def _modules(problem: Problem) -> Iterator[tuple[Path, Path]]:
+    """Name and file of the user's own modules: the package of the problem's class, and what else
+    has been imported from the folder in which it lies. Installed packages must be installed on the
+    cluster too."""
+    home = sys.modules.get(type(problem).__module__)
+    # `python -m package.module` is called __main__, and its spec what it would be called otherwise.
+    name = getattr(getattr(home, "__spec__", None), "name", "__main__")
+    file = getattr(home, "__file__", None)
+    if name.partition(".")[0] in _OURS or file is None or _installed(Path(file)):
+        return
+    # From a/b.py, module a.b, up to the folder in which a is; from its package's a/b/__init__.py.
+    root = Path(file).parents[name.count(".") + (Path(file).stem == "__init__")]
+    package = root / name.partition(".")[0]
+    found = set(package.rglob("*.py"))
+    for module, loaded in list(sys.modules.items()):
+        path = Path(getattr(loaded, "__file__", None) or os.devnull)
+        # What lies deeper is imported from elsewhere, and would not be found from here.
+        if path.is_relative_to(root) and path.relative_to(root).parts[0] in (
+            module.partition(".")[0],
+            f"{module}.py",
+        ):
+            found.add(path)
+    for path in found:
+        where = path.relative_to(root)
+        hidden = any(part.startswith(".") for part in where.parts)
+        ours = where.parts[0] in _OURS or path.suffix != ".py" or hidden
+        if not ours and path.is_file() and not _installed(path):
+            yield where, path
+
+
+def _installed(path: Path) -> bool:
+    libraries = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(
+        path.is_relative_to(library) for library in libraries
+    )
+
+
+def _matching(pattern: str, folder: Path) -> list[tuple[Path, Path]]:
+    where = f"cluster.include: {pattern!r}"
+    try:
+        if ".." in Path(pattern).parts:  # on the cluster there is nothing above the folder
+            raise ValueError(pattern)
+        paths = [path for path in folder.glob(pattern) if path.is_file()]
+    except (ValueError, NotImplementedError) as error:
+        raise InvalidInput(
+            f"{where} is not valid; a file or a pattern beside the job file, as in 'tables/*.csv'"
+        ) from error
+    if not paths:
+        raise InvalidInput(f"{where} matches no file in {folder}")
+    return [(path.relative_to(folder), path) for path in paths]
+
+
+def _table(spec: JobSpec, problem: Problem, folder: Path) -> Path | None:
+    """The table of `problem.data`, found as `JobSpec.make_problem` finds it."""
+    data = spec.problem.parameters.get("data")
+    if not isinstance(problem, MLP) or not isinstance(data, str) or "://" in data:
+        return None
+    if not Path(data).suffix:  # a data set that is built in
+        return None
+    places = (Path(os.path.abspath(place)) for place in (folder / data, data))
+    return next((path for path in places if path.is_file()), None)
+
+
+def _check_size(files: Mapping[str, Path]) -> None:
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    if sum(sizes.values()) > _MOST_BYTES:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise InvalidInput(
+            f"{sum(sizes.values()) / 1e6:.0f} MB would travel with the job, the most are "
+            f"{_MOST_BYTES / 1e6:.0f}; {largest} alone has {sizes[largest] / 1e6:.0f}: put it "
+            "where the whole cluster can read it, and name it by its URI (s3://, https://, file://)"
+        )

@@ -1,0 +1,64 @@
+"""One submission of a job's coordinator to Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from tuning.cluster.ray_jobs import RayJobs
+from tuning.jobs.base import State
+from tuning.jobs.cluster import ClusterJob
+from tuning.jobs.schema import Entry
+
+__all__ = ["BUNDLE", "MOST_AT_ONCE", "launch", "submission_of"]
+
+BUNDLE = "bundle.zip"
+#: Coordinators at work, each a process of 300 MB on the head. Other jobs wait for their turn.
+MOST_AT_ONCE = 8
+
+
+def submission_of(entry: Entry) -> str:
+    """Ray's id of a job's last coordinator. Ray remembers a job that was deleted and submitted
+    again."""
+    created = entry.created.astimezone(UTC)  # each session has a time zone of its own
+    return f"{entry.id}.{created:%y%m%d%H%M%S}.{entry.attempt}"
+
+
+def launch(job: ClusterJob, ray: RayJobs, seen: Entry | None = None) -> bool:
+    """Ask Ray for a coordinator; False if somebody else has just done so, it is not wanted, or it
+    is not its turn yet.
+
+    Args:
+        seen: the job's row when the caller decided so. Whoever has asked for a coordinator since
+            then (the keeper looks every two seconds) was faster.
+
+    Raises:
+        RayUnreachable: Ray does not answer. The job waits, and the keeper tries again.
+    """
+    entry = seen or job.entry
+    if _ahead_of(entry, job.database.entries(unfinished=True)) >= MOST_AT_ONCE:
+        return False
+    if not job.claim(entry.attempt):
+        return False
+    ray.submit(
+        submission_of(replace(entry, attempt=entry.attempt + 1)),
+        f"python -m tuning coordinate {job.id}",
+        bundle=job.read_bytes(BUNDLE),
+        metadata={"surefoot.job": job.id, "owner": entry.owner},
+    )
+    return True
+
+
+def _ahead_of(entry: Entry, entries: Iterable[Entry]) -> int:
+    """How many jobs are at work, or have waited longer for their first coordinator."""
+    return sum(
+        other.attended
+        or (other.state is State.WAITING and other.attempt == 0 and _age(other) < _age(entry))
+        for other in entries
+        if other.id != entry.id
+    )
+
+
+def _age(entry: Entry) -> tuple[datetime, str]:
+    return entry.created, entry.id

@@ -1,0 +1,237 @@
+"""Where jobs live on this machine: one folder each under SUREFOOT_HOME."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainers import InvalidInput, Problem
+from tuning.jobs.base import (
+    FAILURE,
+    HEADER,
+    PROBLEM,
+    REPORT,
+    Job,
+    State,
+    pickled,
+    stem_of,
+    unknown_job,
+)
+from tuning.spec.job import JobSpec
+from tuning.storage.file_lease import Holder, Lease, holder
+from tuning.storage.postgres_lease import PostgresLease
+from tuning.study import StudyStore
+
+__all__ = ["LocalJob", "LocalJobs", "State"]
+
+
+@dataclass(frozen=True)
+class LocalJob(Job):
+    """One job's folder."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def lease(self) -> Lease:
+        """Whoever holds it may write to the study; there is one at a time."""
+        return Lease(self.folder / "lease")
+
+    @property
+    def holder(self) -> Holder | None:
+        return holder(self.folder / "lease")
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    @property
+    def study_url(self) -> str:
+        """The address of the study, whose name is the job's id."""
+        return self.spec.storage.url or f"journal:///{self.folder / 'study.log'}"
+
+    @property
+    def tracking(self) -> tuple[str, Path | None]:
+        home = LocalJobs(self.folder.parent.parent)
+        return self.spec.tracking.uri or home.tracking_uri, home.artifacts
+
+    def study(self) -> StudyStore:
+        return StudyStore.open(self.study_url, self.id)
+
+    def create_study(self) -> StudyStore:
+        """An empty study.
+
+        Raises:
+            InvalidInput: its place is wrong, or it exists already.
+        """
+        with self._leased() as lease:
+            return self._create(lease)
+
+    @contextmanager
+    def writing(self) -> Iterator[StudyStore]:
+        with self._leased() as lease:
+            try:
+                store = StudyStore.open(self.study_url, self.id, lease)
+            except InvalidInput:  # cut off between making the folder and making the study
+                store = self._create(lease)
+            yield store
+
+    def _create(self, lease: PostgresLease | None) -> StudyStore:
+        return StudyStore.create(self.study_url, self.id, {"job": self.spec.answer_key}, lease)
+
+    @contextmanager
+    def _leased(self) -> Iterator[PostgresLease | None]:
+        url = self.study_url
+        with ExitStack() as held:
+            held.enter_context(self.lease)
+            journal = url.startswith("journal:")
+            yield None if journal else held.enter_context(PostgresLease(url, self.id))
+
+    @property
+    def state(self) -> State:
+        if self.holder is not None:
+            return State.RUNNING
+        if (self.folder / REPORT).exists():
+            return State.DONE
+        return State.FAILED if (self.folder / FAILURE).exists() else State.INTERRUPTED
+
+    def write(self, name: str, content: str | bytes) -> None:
+        path, data = self.folder / name, content if isinstance(content, bytes) else content.encode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        except OSError as error:  # of a full disk, which a half-written file would keep full
+            unfinished.unlink(missing_ok=True)
+            raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
+
+    def read_bytes(self, name: str) -> bytes | None:
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        """Have whoever works on it stop, as by Ctrl-C: what was done is kept.
+
+        Raises:
+            InvalidInput: nobody does, or not on this machine.
+        """
+        who = self.holder
+        if who is None:
+            raise InvalidInput(f"nobody is at work on job {self.id}: it is {self.state.value}")
+        if who.host != socket.gethostname():
+            raise InvalidInput(f"job {self.id} is at work elsewhere, as {who}: stop it there")
+        os.kill(who.pid, signal.SIGTERM)
+
+    def delete(self) -> None:
+        """Remove the folder and the study.
+
+        Raises:
+            LeaseHeld: somebody is at work on the job.
+        """
+        with self._leased() as lease:
+            with suppress(InvalidInput):  # cut off before its study was made
+                StudyStore.delete(self.study_url, self.id, lease)
+            shutil.rmtree(self.folder)
+
+
+class LocalJobs:
+    """SUREFOOT_HOME: the jobs and the embedded MLflow store."""
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = Path(folder or os.environ.get("SUREFOOT_HOME") or "surefoot-data").absolute()
+
+    @property
+    def tracking_uri(self) -> str:
+        """The embedded MLflow store."""
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the embedded MLflow store keeps files."""
+        return self.folder / "mlflow-artifacts"
+
+    def make_writable(self) -> None:
+        """Make the folder if need be.
+
+        Raises:
+            InvalidInput: it cannot be made or written.
+        """
+        try:
+            (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
+            probe = self.folder / "jobs" / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InvalidInput(
+                f"SUREFOOT_HOME {self.folder}: {error.strerror}; "
+                "set SUREFOOT_HOME to a folder that can be written"
+            ) from error
+
+    def create(self, spec: JobSpec, header: Mapping[str, Any], problem: Problem | None) -> LocalJob:
+        """A new job, with the next free number: `xor-1`, `xor-2`, ...
+
+        Args:
+            problem: given as an object; None if the spec names it.
+
+        Raises:
+            InvalidInput: the object cannot be pickled; nothing has been made.
+        """
+        content = None if problem is None else pickled(problem)
+        stem, number = stem_of(spec.name), 1
+        while True:
+            job = LocalJob(self.folder / "jobs" / f"{stem}-{number}")
+            try:
+                job.folder.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+        if content is not None:
+            job.write(PROBLEM, content)
+        job.write(
+            HEADER, json.dumps({"spec": spec.model_dump(mode="json"), **header}, indent=2) + "\n"
+        )
+        return job
+
+    def jobs(self) -> list[LocalJob]:
+        """All jobs, the oldest first. A folder without a header was cut off while it was made: no
+        job yet.
+
+        Raises:
+            InvalidInput: a header is damaged; its folder is named.
+        """
+        jobs = [LocalJob(path.parent) for path in self.folder.glob(f"jobs/*/{HEADER}")]
+        return sorted(jobs, key=lambda job: (job.header["created"], job.folder))
+
+    def find(self, job_id: str) -> LocalJob | None:
+        """The job called `job_id`, or None if there is none here."""
+        folder = self.folder / "jobs" / job_id
+        there = "/" not in job_id and os.path.exists(folder / HEADER)
+        return LocalJob(folder) if there else None
+
+    def job(self, job_id: str) -> LocalJob:
+        """The job called `job_id`.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        job = self.find(job_id)
+        if job is None:
+            ids = [job.id for job in self.jobs()]
+            raise unknown_job(job_id, str(self.folder), ids, "no job has run here yet")
+        return job

@@ -1,0 +1,105 @@
+"""The report as a page that needs nothing else: no script, no address, the pictures within."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tuning.report import formatting, text
+from tuning.report.export import to_toml
+from tuning.report.model import Report
+from tuning.report.plots.all import pictures
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["fragment", "page"]
+
+_CAPTIONS = {
+    "landscape.png": "The loss over the one weight, and a few restarts walking on it.",
+    "outcomes.png": (
+        "What became of the restarts at each learning rate. Ticks below are the rates that were "
+        "tried. The cliff, its "
+        "interval and the lowest rate that failed are marked above."
+    ),
+    "losses.png": "Median loss of the restarts; a curve ends with a cross where half of them "
+    "have diverged.",
+    "sharpness.png": "The edge of stability: the largest curvature along the way, in units of the "
+    "limit above which the optimizer leaves a quadratic. Training often drives it up to the dashed "
+    "line and keeps it there.",
+    "minima.png": "The distinct minima that were found: how good, how easily found, how sharp.",
+}
+
+
+def page(report: Report, drawn: Mapping[str, bytes] | None = None) -> str:
+    """One self-contained HTML page; whatever users wrote is escaped.
+
+    Args:
+        drawn: the report's pictures, if they have been drawn already.
+    """
+    shown = pictures(report) if drawn is None else drawn
+    return _template("report.html").render(_content(report, shown))
+
+
+def fragment(report: Report) -> str:
+    """A compact version for a notebook: the answer, the warnings, the pictures, and the settings
+    folded away."""
+    return _template("fragment.html").render(_content(report, pictures(report)))
+
+
+@cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("tuning.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": formatting.number,
+        "percent": formatting.percent,
+        "rate": formatting.rate,
+        "plain": formatting.plain,
+        "seconds": formatting.seconds,
+        "thousands": formatting.count,
+    }
+    return environment.get_template(name)
+
+
+def _width(png: bytes) -> int:
+    """Pixels, of which the pictures have two to a point: from the header, PNG specification
+    11.2.2."""
+    return int.from_bytes(png[16:20], "big")
+
+
+def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
+    best = report.best_stable
+    return {
+        "report": report,
+        "title": text.title(report),
+        "headline": text.headline(report),
+        "bounds": text.bounds(report),
+        "best_number": None if best is None else best.number,
+        "hyperparameters": {} if best is None else best.hyperparameters,
+        "pictures": [
+            (name.removesuffix(".png"), b64encode(png).decode(), _width(png) // 2, _CAPTIONS[name])
+            for name, png in drawn.items()
+        ],
+        "settings": text.sorted_settings(report.settings),
+        "confirmations": text.sorted_settings(report.confirmations),
+        "basins": text.basin_sentences(report),
+        "flat": text.FLAT,
+        "cliffs": text.cliff_sentences(report),
+        "comparisons": text.comparison_sentences(report),
+        "sharpness": text.sharpness_sentences(report),
+        "unseen": text.unseen_sentences(report.unseen),
+        "reference": text.reference(report),
+        "glossary": text.GLOSSARY,
+        "job": to_toml(report.job),
+        "validated": any(row.validation_loss is not None for row in report.settings),
+    }

@@ -1,0 +1,273 @@
+"""The job's answer, as data. How it is worked out is in `analysis`; how it looks, beside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuning.report.plot_data import LossProfile, Paths, QuantileCurves, SharpnessCurves
+from tuning.statistics.cliff import Cliff
+from tuning.statistics.intervals import Comparison, Rate, UnseenMass
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = [
+    "BestStable",
+    "LossProfile",
+    "Minimum",
+    "Paths",
+    "QuantileCurves",
+    "Report",
+    "RunFacts",
+    "SettingRow",
+    "SharpnessCurves",
+    "Target",
+]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting and what became of its restarts.
+
+    Attributes:
+        number: of the trial in the study.
+        optimizer: its name with the hyperparameters that are not the default, as in
+            `adam(beta1=0.8)`.
+        learning_rate: the rate. role: search or confirmation. restarts: R.
+        dynamics, basins: how many restarts had each label; diverged restarts have no basin.
+        joint: how many had each pair of labels, as in `settled/global-minimum` and `diverged/none`.
+        unstable, diverged, trapped, global_minimum: rates over all R, with 95 % Wilson intervals;
+            undecided restarts widen those of trapped and global_minimum.
+        unstable_upper: one-sided Clopper-Pearson bound at the job's confidence.
+        stable: whether that bound is at most `max_unstable` at this rate.
+        loss: median over the restarts of the loss where they ended, None if over half of them
+            diverged.
+        best_loss: the lowest of them. validation_loss: median on held-out examples.
+        reached: how many restarts reached the target. cost: steps spent by all restarts for each
+            that did, None if none did.
+    """
+
+    number: int
+    optimizer: str
+    learning_rate: float
+    role: str
+    restarts: int
+    dynamics: Mapping[str, int]
+    basins: Mapping[str, int]
+    joint: Mapping[str, int]
+    unstable: Rate
+    diverged: Rate
+    trapped: Rate
+    global_minimum: Rate
+    unstable_upper: float
+    stable: bool
+    loss: float | None
+    best_loss: float | None
+    validation_loss: float | None
+    reached: int
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class BestStable:
+    """The recommended setting.
+
+    Attributes:
+        number: of the chosen setting. optimizer, hyperparameters, learning_rate: what to use.
+        unstable, trapped: rates on the fresh starts that confirmed it.
+        unstable_upper: Clopper-Pearson bound on P(unstable) there. margin: the safety factor.
+        unstable_at_margin: rate at margin times the learning rate, on the same fresh starts.
+        unstable_upper_at_margin: its bound. cost: expected steps to the target, on fresh starts.
+        decades_to_cliff: log10 of cliff over rate; None where no cliff was found.
+    """
+
+    number: int
+    optimizer: str
+    hyperparameters: Mapping[str, float]
+    learning_rate: float
+    unstable: Rate
+    unstable_upper: float
+    margin: float
+    unstable_at_margin: Rate
+    unstable_upper_at_margin: float
+    trapped: Rate
+    cost: float | None
+    decades_to_cliff: float | None
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A distinct minimum, told apart by loss and largest curvature: symmetric copies count as one.
+    A flat one is told apart by its loss alone, for its curvatures change along the bottom.
+
+    Attributes:
+        loss: J at the bottom. above_best: (J - J*) / (J0 - J*), or None when the descent is 0.
+        count: restarts that ended in its basin, over all settings. is_global: within the tolerance
+            of J*.
+        smallest_curvature, largest_curvature: eigenvalues of the Hessian there, the medians over
+            the restarts; NaN where none was measured.
+        gd_limit: 2 / largest_curvature: above this rate gradient descent cannot stay in it.
+        found_by: setting number -> restarts. flat: in some directions it does not curve.
+    """
+
+    loss: float
+    above_best: float | None
+    count: int
+    is_global: bool
+    smallest_curvature: float
+    largest_curvature: float
+    gd_limit: float | None
+    found_by: Mapping[int, int]
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """The loss that a restart must reach to count as a success, and whence that number comes."""
+
+    loss: float
+    origin: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Times and host facts: true of one run, no part of the answer."""
+
+    job_id: str
+    created: str
+    seconds: float
+    training_seconds: float
+    classifying_seconds: float
+    restart_steps: int
+    host: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The job's answer. `to_dict` and JSON are a function of the job file alone, `run` apart.
+
+    Attributes:
+        job: the job file with every default filled in.
+        problem: facts about it: name, parameters, examples, task and whether that was guessed.
+        settings: one row a setting, in the order tried. confirmations: likewise, on fresh starts.
+        best_stable: the recommended setting, or None; `explanation` says why in a sentence or two.
+        cliffs: by optimizer. minima: distinct, the lowest first. unseen: what may be missing.
+        best_loss: J*. best_loss_is_known: whether the problem knows it; else it is the best found.
+        tolerance: how far above J* still counts as the global minimum. start_loss: median J0.
+        target: what counts as success. sensitivity: Wortsman et al. 2023, by optimizer.
+        comparisons: McNemar tests of who reached the target: the best setting, by optimizer the
+            cheapest of each other.
+        warnings: what a careful reader should know.
+        sharpness: setting number -> its quantiles along the way, where the job asked for it.
+        curves: setting number -> loss quantiles. landscape: for problems with one weight.
+        run: times and host facts.
+    """
+
+    job: Mapping[str, Any]
+    problem: Mapping[str, Any]
+    settings: tuple[SettingRow, ...]
+    confirmations: tuple[SettingRow, ...]
+    best_stable: BestStable | None
+    explanation: str
+    cliffs: Mapping[str, Cliff]
+    minima: tuple[Minimum, ...]
+    unseen: UnseenMass | None
+    best_loss: float | None
+    best_loss_is_known: bool
+    tolerance: float
+    start_loss: float
+    target: Target
+    sensitivity: Mapping[str, float]
+    comparisons: Mapping[str, Comparison]
+    warnings: tuple[str, ...]
+    sharpness: Mapping[int, SharpnessCurves]
+    curves: Mapping[int, QuantileCurves] = field(repr=False)
+    landscape: LossProfile | None = field(repr=False)
+    run: RunFacts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON without the curves and pictures.
+
+        `["run"]` alone differs between two runs of one job.
+        """
+        return {
+            f.name: _plain(getattr(self, f.name))
+            for f in fields(self)
+            if f.name not in ("curves", "landscape")
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as text, keys in a fixed order."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row a setting; counts as `dynamics.settled`, rates as `unstable`, `unstable.low`."""
+        import pandas
+
+        rows = []
+        for setting in (*self.settings, *self.confirmations):
+            row: dict[str, Any] = {}
+            for item in fields(setting):
+                value = getattr(setting, item.name)
+                if isinstance(value, Rate):
+                    row |= {
+                        item.name: value.estimate,
+                        f"{item.name}.low": value.low,
+                        f"{item.name}.high": value.high,
+                    }
+                elif isinstance(value, Mapping):
+                    row |= {f"{item.name}.{key}": count for key, count in value.items()}
+                else:
+                    row[item.name] = value
+            rows.append(row)
+        return pandas.DataFrame(rows)
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        from tuning.report.html import page
+
+        return page(self)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write `to_html` to `path`; returns it."""
+        Path(path).write_text(self.to_html(), encoding="utf-8")
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        from tuning.report.html import fragment
+
+        return fragment(self)
+
+    def __str__(self) -> str:
+        from tuning.report.terminal import text
+
+        return text(self)
+
+
+def _plain(value: Any) -> Any:
+    """JSON of dataclasses, mappings, sequences and numbers; a number that is not finite is None."""
+    if hasattr(value, "to_dict"):
+        return _plain(value.to_dict())
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

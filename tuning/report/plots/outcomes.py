@@ -1,0 +1,247 @@
+"""What became of the restarts at each learning rate, one panel an optimizer, with the cliff above
+it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuning.report.formatting import interval, number
+from tuning.report.model import Report, SettingRow
+from tuning.report.plots.style import GREY, INK, SIZE, figure, fraction_ticks, frame, png, safe
+from tuning.report.text import sorted_settings
+from tuning.statistics.cliff import Cliff
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+__all__ = ["STACKS", "outcomes", "stack"]
+
+#: What a restart can have become, from the bottom of a bar up, and its colour: after Okabe and Ito
+#: (2008), told
+#: apart with any colour vision, and in grey.
+STACKS: dict[str, str] = {
+    "settled in the global minimum": "#0072b2",
+    "descending to the global minimum": "#8cc6ec",
+    "trapped: settled in a local minimum": "#e69f00",
+    "trapped: descending to a local minimum": "#f7dca0",
+    "on a plateau or at a saddle": "#009e73",
+    "undetermined": "#c4c9cf",
+    "oscillating": "#cc79a7",
+    "diverged": "#43203a",
+}
+_WIDEST = 0.15  # decades to either side: where nothing was tried nearby, the gap shows
+
+
+def stack(joint: Mapping[str, int]) -> dict[str, int]:
+    """Restarts in each of `STACKS`, from counts by `dynamics/basin`; each restart is in exactly
+    one."""
+    counts = dict.fromkeys(STACKS, 0)
+    for labels, found in joint.items():
+        dynamics, _, basin = labels.partition("/")
+        match dynamics, basin:
+            case "diverged", _:
+                name = "diverged"
+            case "oscillating", _:
+                name = "oscillating"
+            case "settled", "global-minimum":
+                name = "settled in the global minimum"
+            case _, "global-minimum":
+                name = "descending to the global minimum"
+            case "settled", "local-minimum":
+                name = "trapped: settled in a local minimum"
+            case _, "local-minimum":
+                name = "trapped: descending to a local minimum"
+            case _, "plateau" | "saddle":
+                name = "on a plateau or at a saddle"
+            case _:
+                name = "undetermined"
+        counts[name] += found
+    return counts
+
+
+def outcomes(report: Report) -> bytes | None:
+    """PNG of the fractions of outcomes against the learning rate; None without settings."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    groups = sorted_settings(report.settings)
+    if not groups:
+        return None
+    rates = [row.learning_rate for row in report.settings]
+    limits = min(rates) * 10**-0.15, max(rates) * 10**0.15
+    columns = min(2 if len(groups) in (2, 4) else 3, len(groups))
+    rows = -(-len(groups) // columns)
+    drawn = figure(max(4.6 * columns, 6.4), 3.9 * rows + 0.75)
+    axes = drawn.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.0, 3.0] * rows)
+    seen: set[str] = set()
+    for index in range(rows * columns):
+        lane, ax = axes[2 * (index // columns) : 2 * (index // columns) + 2, index % columns]
+        if index >= len(groups):
+            lane.remove()
+            ax.remove()
+            continue
+        name, group = list(groups.items())[index]
+        for each in (lane, ax):
+            each.set_xscale("log")
+            each.set_xlim(*limits)
+        frame(ax)
+        seen |= _bars(ax, group)
+        fraction_ticks(ax)
+        ax.grid(visible=False)
+        ax.set_xlabel("learning rate", fontsize=SIZE, color=INK)
+        ax.tick_params(labelleft=index % columns == 0)
+        if index % columns == 0:
+            ax.set_ylabel("restarts", fontsize=SIZE, color=INK)
+        _marks(lane, ax, report, name, limits)
+        lane.set_title(safe(name), loc="left", fontsize=SIZE + 2, color=INK, fontweight="bold")
+    handles: list[Artist] = [
+        Patch(color=colour, label=name) for name, colour in STACKS.items() if name in seen
+    ]
+    handles.append(
+        Line2D(
+            [], [], color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), label="stable, isotonic fit"
+        )
+    )
+    drawn.legend(
+        handles=handles[::-1],
+        loc="outside lower center",
+        ncols=2 if columns == 1 else 4 if columns == 3 else 3,
+        frameon=False,
+        fontsize=SIZE - 0.5,
+        labelcolor=INK,
+        handlelength=1.1,
+        handleheight=1.1,
+    )
+    return png(drawn)
+
+
+def _bars(ax: Axes, rows: list[SettingRow]) -> set[str]:
+    """Stacked bars that meet halfway between neighbouring rates; returns which stacks have
+    restarts."""
+    tried = sorted({row.learning_rate for row in rows})
+    position = np.log10(tried)
+    middle = (position[1:] + position[:-1]) / 2
+    left = np.maximum(np.append(-np.inf, middle), position - _WIDEST)
+    right = np.minimum(np.append(middle, np.inf), position + _WIDEST)
+    pooled = [_sum(stack(row.joint) for row in rows if row.learning_rate == rate) for rate in tried]
+    totals = np.maximum([sum(counts.values()) for counts in pooled], 1)
+    floor = np.zeros(len(tried))
+    seen = set()
+    for name, colour in STACKS.items():
+        height = np.array([counts[name] for counts in pooled]) / totals
+        if height.any():
+            seen.add(name)
+        ax.bar(
+            10**left,
+            height,
+            10**right - 10**left,
+            floor,
+            align="edge",
+            color=colour,
+            edgecolor="white",
+            linewidth=0.5,
+        )
+        floor = floor + height
+    ax.plot(tried, np.zeros(len(tried)), "|", color=INK, markersize=5, clip_on=False, zorder=6)
+    return seen
+
+
+def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total = dict.fromkeys(STACKS, 0)
+    for part in parts:
+        for name, found in part.items():
+            total[name] += found
+    return total
+
+
+def _marks(lane: Axes, ax: Axes, report: Report, name: str, limits: tuple[float, float]) -> None:
+    """In the lane above the bars: the recommended rate, the cliff, the lowest failing rate, a line
+    each."""
+    lane.set_ylim(0.0, 3.0)
+    lane.set_yticks([])
+    lane.spines[["top", "left", "right", "bottom"]].set_visible(False)
+    lane.tick_params(which="both", bottom=False, labelbottom=False)
+    cliff, best = report.cliffs.get(name), report.best_stable
+    if cliff is not None:
+        _cliff(lane, ax, cliff, limits)
+    if best is not None and best.optimizer == name:
+        reach = best.learning_rate * best.margin
+        lane.annotate(
+            "",
+            (reach, 2.5),
+            (best.learning_rate, 2.5),
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": INK,
+                "linewidth": 1.2,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            },
+        )
+        lane.plot(best.learning_rate, 2.5, "*", color=INK, markersize=11, clip_on=False)
+        text = f"recommended {number(best.learning_rate)}, also tried at × {number(best.margin)}"
+        _say(lane, text, best.learning_rate, reach, 2.5, limits)
+        for rate, style in ((best.learning_rate, "-"), (reach, (0, (1, 1)))):
+            _line(ax, rate, style)
+            lane.plot([rate, rate], [0, 2.5], color=INK, linewidth=0.8, linestyle=style)
+
+
+def _cliff(lane: Axes, ax: Axes, cliff: Cliff, limits: tuple[float, float]) -> None:
+    low, high = cliff.low or limits[0], cliff.high or limits[1]
+    if cliff.estimate is not None:
+        lane.plot(
+            [low, high], [1.5, 1.5], color=INK, linewidth=5, alpha=0.22, solid_capstyle="butt"
+        )
+        lane.plot(cliff.estimate, 1.5, "D", color=INK, markersize=5.5)
+        lane.plot([cliff.estimate] * 2, [0, 1.5], color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
+        _line(ax, cliff.estimate, (0, (4, 2)))
+        ends = interval(cliff.low, cliff.high)
+        _say(lane, f"cliff {number(cliff.estimate)} {ends}", low, high, 1.5, limits)
+    else:
+        already = (
+            "unstable already at the lowest rate"
+            if cliff.low is None
+            else "no cliff up to the highest rate"
+        )
+        _say(lane, already, limits[0], limits[0], 1.5, limits)
+    if cliff.lowest_failing is not None:
+        lane.plot(
+            cliff.lowest_failing, 0.5, "v", color="white", markeredgecolor=INK, markersize=6.5
+        )
+        text = f"lowest failing {number(cliff.lowest_failing)}"
+        _say(lane, text, cliff.lowest_failing, cliff.lowest_failing, 0.5, limits)
+    if len(cliff.curve) > 1:
+        rates = [point.rate for point in cliff.curve]
+        stable = [1.0 - point.fitted for point in cliff.curve]
+        ax.plot(rates, stable, color="white", linewidth=3.4, alpha=0.9, zorder=5)
+        ax.plot(rates, stable, color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), zorder=5)
+
+
+def _line(ax: Axes, rate: float, style: str | tuple[float, tuple[float, ...]]) -> None:
+    ax.axvline(rate, color="white", linewidth=3.0, alpha=0.75, zorder=4)
+    ax.axvline(rate, color=INK, linewidth=1.2, linestyle=style, zorder=5)
+
+
+def _say(
+    lane: Axes, text: str, left: float, right: float, height: float, limits: tuple[float, float]
+) -> None:
+    """`text` beside the mark that spans `left` to `right`, on the side with more room."""
+    onto_right = math.log(limits[1] / right) >= math.log(left / limits[0])
+    note = lane.annotate(
+        text,
+        (right if onto_right else left, height),
+        xytext=(9 if onto_right else -9, 0),
+        textcoords="offset points",
+        ha="left" if onto_right else "right",
+        va="center",
+        fontsize=SIZE - 1.2,
+        color=INK if height > 1 else GREY,
+        annotation_clip=False,
+    )
+    note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})

@@ -1,0 +1,190 @@
+"""The report in a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from trainers import Dynamics
+from tuning.report.formatting import count, number, plain, rate_cell
+from tuning.report.model import Report, SettingRow
+from tuning.report.text import (
+    FLAT,
+    basin_sentences,
+    bounds,
+    cliff_sentences,
+    comparison_sentences,
+    headline,
+    reference,
+    sharpness_sentences,
+    sorted_settings,
+    title,
+    unseen_sentences,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["print_report", "show", "text"]
+
+_MINIMA = 12
+_WIDE = 96  # columns from which all numbers of a setting fit
+_NARROWEST = 80  # in fewer, columns would be cut off; a terminal that is narrower wraps
+_DYNAMICS = {
+    Dynamics.SETTLED: "settled",
+    Dynamics.DESCENDING: "descend-\ning",
+    Dynamics.OSCILLATING: "oscil-\nlating",
+    Dynamics.DIVERGED: "diverged",
+}
+
+
+def text(report: Report, width: int = 100, *, colour: bool = False) -> str:
+    """The report in lines of at most `width` characters, at least 80; with ANSI colours if asked
+    for."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        legacy_windows=False,
+        _environ={},
+    )
+    print_report(report, console)
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report to a terminal as it can take it; to a file or a pipe as `text`."""
+    if console.is_terminal:
+        print_report(report, console)
+    else:
+        console.file.write(text(report, console.width))
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the report: the answer, then what it rests on."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    def say(line: str, style: str = "", indent: int = 0) -> None:
+        console.print(Padding(Text(line, style=style), (0, 0, 0, indent)), highlight=False)
+
+    def section(name: str, lines: Iterable[str] = (), mark: str = "") -> None:
+        say("")
+        say(name, "bold")
+        for line in lines:
+            say(f"{mark}{line}", indent=2)
+
+    console.width = max(_NARROWEST, console.width)
+    say(title(report), "bold")
+    say(headline(report), "bold green" if report.best_stable else "bold yellow")
+    for line in bounds(report):
+        say(line, indent=2)
+    say(plain(report.explanation), indent=2)
+    if report.warnings:
+        section("Warnings", (plain(warning) for warning in report.warnings), "! ")
+    _print_settings(report, report.settings, "Settings", console)
+    if report.confirmations:
+        _print_settings(report, report.confirmations, "Confirmations, on fresh starts", console)
+    say(
+        "✓ stable   ★ recommended   trapped: % of all restarts, [95 % interval], (count, ? "
+        "undecided)",
+        "dim",
+    )
+    if places := basin_sentences(report):
+        section("Where they ended", (f"{plain(name)}: {line}" for name, line in places.items()))
+    if report.cliffs:
+        section(
+            "Cliffs", (f"{plain(name)}: {line}" for name, line in cliff_sentences(report).items())
+        )
+    if report.comparisons:
+        section("Against the other optimizers", comparison_sentences(report).values())
+    if edges := sharpness_sentences(report):
+        section("Edge of stability", (f"{plain(name)}: {line}" for name, line in edges.items()))
+    if report.minima:
+        section("Distinct minima")
+        console.print(_minima(report), highlight=False)
+        hidden = report.minima[_MINIMA:]
+        if hidden:
+            flat = sum(minimum.flat for minimum in hidden)
+            say(
+                f"and {count(len(hidden))} more" + (f", {flat} of them flat" * bool(flat)), "dim", 2
+            )
+        if any(minimum.flat for minimum in report.minima):
+            say(f"flat: {FLAT}", "dim", 2)
+    if unseen := unseen_sentences(report.unseen):
+        section("What may be unseen", unseen)
+    section("What the words refer to", reference(report))
+
+
+def _print_settings(
+    report: Report, rows: tuple[SettingRow, ...], name: str, console: Console
+) -> None:
+    from rich.text import Text
+
+    for index, (optimizer, group) in enumerate(sorted_settings(rows).items()):
+        console.print()
+        if index == 0:
+            console.print(Text(name, style="bold"))
+        console.print(Text(f"  {plain(optimizer)}", style="bold cyan"))
+        console.print(_settings(report, group, wide=console.width >= _WIDE), highlight=False)
+
+
+def _settings(report: Report, rows: list[SettingRow], *, wide: bool) -> Table:
+    table = _table(gap=2 if wide else 1)
+    digits = 3 if wide else 2
+    table.add_column("", width=1)
+    table.add_column("rate", justify="right", no_wrap=True, min_width=8 if wide else 7)
+    for label in _DYNAMICS.values():
+        table.add_column(label, justify="right", no_wrap=True, min_width=6)
+    table.add_column("trapped, %", justify="right", min_width=26 if wide else 19)
+    table.add_column("median\nloss", justify="right", no_wrap=True, min_width=8 if wide else 7)
+    table.add_column("cost", justify="right", no_wrap=True, min_width=8 if wide else 6)
+    best = report.best_stable.number if report.best_stable else None
+    for row in rows:
+        chosen = row.number == best
+        table.add_row(
+            "★" if chosen else "✓" if row.stable else "",
+            number(row.learning_rate),
+            *(str(row.dynamics.get(dynamics, 0)) for dynamics in _DYNAMICS),
+            rate_cell(row.trapped, short=not wide),
+            number(row.loss, digits),
+            number(row.cost, digits),
+            style="bold green" if chosen else "" if row.stable else "dim",
+        )
+    return table
+
+
+def _minima(report: Report) -> Table:
+    table = _table(gap=2)
+    table.add_column("", width=1)
+    for name in ("loss", "above J*", "restarts", "settings", "smallest λ", "sharpness λ", "2/λ"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for minimum in report.minima[:_MINIMA]:
+        above = None if minimum.above_best is None else 100.0 * minimum.above_best
+        table.add_row(
+            "★" if minimum.is_global else "",
+            number(minimum.loss, 4),
+            number(above) + (" %" if above is not None else ""),
+            count(minimum.count),
+            count(len(minimum.found_by)),
+            number(minimum.smallest_curvature),
+            number(minimum.largest_curvature),
+            number(minimum.gd_limit),
+            "flat" if minimum.flat else "",
+        )
+    return table
+
+
+def _table(gap: int) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), header_style="", show_edge=False)

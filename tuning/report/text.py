@@ -1,0 +1,220 @@
+"""The answer in words, for the page and the terminal alike."""
+
+from __future__ import annotations
+
+from trainers import Basin, Dynamics
+from tuning.report.formatting import count, decades, interval, number, percent, plain, rate
+from tuning.report.model import Report, SettingRow
+from tuning.statistics.intervals import UnseenMass
+
+__all__ = [
+    "FLAT",
+    "GLOSSARY",
+    "basin_sentences",
+    "bounds",
+    "cliff_sentences",
+    "comparison_sentences",
+    "headline",
+    "reference",
+    "sharpness_sentences",
+    "sorted_settings",
+    "title",
+    "unseen_sentences",
+]
+
+#: Word -> what it means.
+GLOSSARY: dict[str, str] = {
+    "setting": "an optimizer with all its hyperparameters, the learning rate first",
+    "restart": "one random start trained under one setting; restart i starts from the same "
+    "weights everywhere",
+    "settled": "what is left to gain is negligible",
+    "descending": "the loss was still falling when the steps ended",
+    "oscillating": "no progress, while the steps bounce to and fro",
+    "diverged": "the loss or the weights grew without bound",
+    "unstable": "diverged or oscillating",
+    "stable": (
+        "the upper Clopper-Pearson bound on P(unstable) is within the limit, at this learning rate "
+        "and, for the recommended one, at the safety factor times it"
+    ),
+    "global minimum": "within the tolerance of J*, the lowest loss that is known",
+    "local minimum": "a minimum above that tolerance, whether it curves up in all directions or is "
+    "flat in some",
+    "trapped": "in a local minimum: gradient flow from where the restart ended leads there",
+    "saddle": "at rest where some direction curves down",
+    "plateau": "no minimum is there: the loss is flat all around, a small push finds a way down, "
+    "or the loss falls for ever as the weights grow (a minimum at infinity)",
+    "undetermined": "the bottom was not reached; such restarts widen the intervals",
+    "cliff": "the learning rate at which an optimizer stops being stable",
+    "cost": "steps spent by all restarts for each one that reached the target loss",
+    "sharpness": "the largest curvature λ; gradient descent cannot stay where the rate is above "
+    "2/λ. Along the way that of P⁻¹H, P what the optimizer divides the gradient by",
+    "edge of stability": "the sharpness has risen to the optimizer's limit and hovers there, while "
+    "the loss still falls (Cohen et al. 2021, 2022)",
+}
+
+
+#: What a flat minimum is, and what is said of it.
+FLAT = (
+    "does not curve in some directions; told apart by its loss alone, its curvatures are medians "
+    "over the restarts"
+)
+
+_AT_THE_EDGE = 0.1  # a sharpness within this part of its limit
+
+
+def title(report: Report) -> str:
+    """The job's name, or else its problem's."""
+    return plain(report.job.get("name") or report.problem.get("name") or "job")
+
+
+def headline(report: Report) -> str:
+    """The answer in one line."""
+    best = report.best_stable
+    if best is None:
+        return "No stable learning rate was found"
+    return f"Best stable learning rate: {number(best.learning_rate)} with {plain(best.optimizer)}"
+
+
+def bounds(report: Report) -> list[str]:
+    """What the recommended rate was confirmed with, a sentence each; empty without one."""
+    best = report.best_stable
+    if best is None:
+        return []
+    confidence = report.job.get("stability", {}).get("confidence")
+    sure = f"{100 * confidence:g} % sure" if isinstance(confidence, float) else "surely"
+    lines = [
+        f"Unstable on fresh starts: {rate(best.unstable)}, {sure} at most "
+        f"{percent(best.unstable_upper)}."
+    ]
+    if best.margin > 1:
+        lines.append(
+            f"At {number(best.margin)} times the rate, {number(best.margin * best.learning_rate)}: "
+            f"{rate(best.unstable_at_margin)}, {sure} at most "
+            f"{percent(best.unstable_upper_at_margin)}."
+        )
+    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}.")
+    if best.cost is not None:
+        lines.append(
+            f"Expected cost on these starts: {number(best.cost)} steps for each restart that "
+            f"reaches the target loss."
+        )
+    cliff = report.cliffs.get(best.optimizer)
+    if best.decades_to_cliff is not None and cliff is not None and cliff.estimate is not None:
+        where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"
+        lines.append(f"Distance to the cliff at {where}: {decades(best.decades_to_cliff)}.")
+    return lines
+
+
+def reference(report: Report) -> list[str]:
+    """What the words of this report refer to: J*, the tolerance and the target, a sentence each."""
+    start = (
+        f"The median loss at the start, J0, is {number(report.start_loss)}; "
+        "heights above J* are parts of the descent J0 - J*."
+    )
+    target = f"The target loss is {number(report.target.loss, 4)}: {plain(report.target.origin)}."
+    if report.best_loss is None:
+        return [start, "No restart found a bottom, so the lowest loss J* is unknown.", target]
+    known = (
+        "known for this problem" if report.best_loss_is_known else "the best that this job found"
+    )
+    return [
+        start,
+        f"The lowest loss J* is {number(report.best_loss, 4)}, {known}; "
+        f"within {number(report.tolerance)} of it counts as the global minimum.",
+        target,
+    ]
+
+
+def basin_sentences(report: Report) -> dict[str, str]:
+    """By optimizer: in which basins the restarts of all its settings ended."""
+    out = {}
+    for name, rows in sorted_settings(report.settings).items():
+        total = sum(row.restarts for row in rows)
+        found = {
+            basin.value: sum(row.basins.get(basin.value, 0) for row in rows) for basin in Basin
+        }
+        found["diverged"] = sum(row.dynamics[Dynamics.DIVERGED] for row in rows)
+        parts = [f"{count(n)} {label}" for label, n in found.items() if n]
+        out[name] = f"{', '.join(parts)}; of {count(total)} restarts."
+    return out
+
+
+def cliff_sentences(report: Report) -> dict[str, str]:
+    """By optimizer: where it stops being stable, with a capital and a full stop."""
+    return {
+        name: f"{cliff.explanation[:1].upper()}{cliff.explanation[1:]}."
+        for name, cliff in report.cliffs.items()
+    }
+
+
+def comparison_sentences(report: Report) -> dict[str, str]:
+    """By optimizer: whether its best setting reaches the target from other starts than the
+    recommended one."""
+    return {
+        name: "Starts that reached the target under the recommended setting only: "
+        f"{count(found.first_only)}; under the best of {plain(name)} only: "
+        f"{count(found.second_only)} (McNemar: p = {number(found.p_value)})."
+        for name, found in report.comparisons.items()
+    }
+
+
+def unseen_sentences(unseen: UnseenMass | None) -> list[str]:
+    """How much the restarts may have missed; empty when nothing is known about that."""
+    if unseen is None or not unseen.total:
+        return []
+    once = (
+        f"{count(unseen.singletons)} seen only once"
+        if unseen.singletons
+        else "each seen more than once"
+    )
+    lines = [
+        f"{count(unseen.total)} sightings, a start counting once for each minimum it led to: "
+        f"{count(unseen.distinct)} distinct {'minimum' if unseen.distinct == 1 else 'minima'}, "
+        f"{once}."
+    ]
+    if unseen.estimate is not None:
+        lines.append(
+            f"One more start would find a new one with probability {percent(unseen.estimate)}."
+        )
+    lines.append(
+        f"A better basin, if there is one, catches at most {percent(unseen.better_high)} of the "
+        f"starts."
+    )
+    return lines
+
+
+def sorted_settings(rows: tuple[SettingRow, ...]) -> dict[str, list[SettingRow]]:
+    """By optimizer in the order they were first tried; the rates ascending."""
+    groups: dict[str, list[SettingRow]] = {}
+    for row in rows:
+        groups.setdefault(row.optimizer, []).append(row)
+    return {
+        name: sorted(group, key=lambda r: (r.learning_rate, r.number))
+        for name, group in groups.items()
+    }
+
+
+def sharpness_sentences(report: Report) -> dict[str, str]:
+    """By optimizer: at which rates the median sharpness ended at its limit; empty where it was not
+    measured."""
+    out = {}
+    for name, rows in sorted_settings(report.settings).items():
+        measured = [
+            (row.learning_rate, curves)
+            for row in rows
+            if (curves := report.sharpness.get(row.number)) is not None
+        ]
+        if not measured:
+            continue
+        limit = number(measured[0][0] * measured[0][1].limit)
+        edge = [
+            number(rate)
+            for rate, curves in measured
+            if abs(curves.p50[-1] / curves.limit - 1.0) <= _AT_THE_EDGE
+        ]
+        out[name] = (
+            f"The median sharpness ends within {100 * _AT_THE_EDGE:g} % of its limit, {limit} / "
+            f"learning rate, at {len(edge)} of {len(measured)} rates"
+            + (f": {', '.join(edge)}." if edge else ".")
+        )
+    return out

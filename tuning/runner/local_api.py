@@ -1,0 +1,215 @@
+"""What people call: run a job, load its report or its study, train one restart again."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainers import InvalidInput, Problem, starts
+from trainers.training.engine import check_problem
+from tuning import tracking
+from tuning.analysis.problem_info import problem_facts
+from tuning.execution.base import user_code
+from tuning.jobs.base import Job
+from tuning.jobs.local import LocalJob, LocalJobs
+from tuning.jobs.lookup import find_job
+from tuning.report.model import Report
+from tuning.runner.run import Workers, check_workers, report_of, run_facts, run_job, saved_facts
+from tuning.search.loop import Listener, make_proposer, results_of
+from tuning.spec.job import JobSpec, folder_of, read_spec
+from tuning.storage import postgres
+from tuning.study import StudyStore
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["create_job", "load_report", "load_study", "prepare", "resume", "sourced", "tune"]
+
+
+def prepare(
+    source: str | Path | Mapping[str, Any] | JobSpec, problem: Problem | None = None
+) -> tuple[JobSpec, Problem]:
+    """The spec and its problem, checked as far as can be without running it: nothing is started or
+    written.
+
+    Args:
+        problem: an object to use instead of the one that the spec names.
+
+    Raises:
+        InvalidInput: one line naming what, where and what is valid.
+        ProblemFailed: the problem's own code raised, with its traceback.
+    """
+    spec = read_spec(source)
+    if problem is not None and not isinstance(problem, Problem):
+        raise InvalidInput(
+            f"problem is a {type(problem).__name__}; it must be a trainers.Problem, or a name"
+        )
+    with user_code(), _naming(source):
+        problem = problem or spec.make_problem(folder_of(source))
+        spec.check_batches(problem)
+        check_problem(problem, starts(problem, restarts=2, seed=spec.seed))
+        make_proposer(spec)
+        if spec.tracking.uri is not None:
+            tracking.check(spec.tracking.uri)
+        if spec.storage.url is not None:
+            StudyStore.check(spec.storage.url)
+    return spec, problem
+
+
+@contextmanager
+def _naming(source: object) -> Iterator[None]:
+    """Name the job file, if there is one, in what is wrong with the job, as `read_spec` does."""
+    where = f"{source}: " if isinstance(source, str | Path) else ""
+    try:
+        yield
+    except MemoryError as error:
+        raise InvalidInput(f"{where}the problem is too large for this machine: {error}") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}{error}") from error
+
+
+def tune(
+    spec: str | Path | Mapping[str, Any] | JobSpec | None = None,
+    /,
+    *,
+    workers: Workers = None,
+    home: str | Path | None = None,
+    progress: Listener | None = None,
+    **tables: Any,
+) -> Report:
+    """Run a job here and return its report.
+
+    Args:
+        spec: a job file, a dict shaped like one, or a JobSpec; or else the tables as keyword
+            arguments, as in ``tune(problem="xor", search={"optimizers": ["gd"]},
+            training={"restarts": 64})``.
+        workers: how many Ray workers (default: all CPUs), or "inline" for this process, without
+            Ray. The answer is the same.
+        home: instead of SUREFOOT_HOME.
+        progress: called with a `Progress` again and again.
+        tables: `problem` may be a name, a table, or an object of a class of yours.
+
+    Raises:
+        InvalidInput: bad input; nothing has been started.
+        ProblemFailed: the problem's own code raised; what had been done is kept.
+    """
+    source, own = sourced(spec, tables)
+    check_workers(workers)
+    checked, problem = prepare(source, own)
+    job = create_job(LocalJobs(home), checked, problem, folder_of(spec), own=own is not None)
+    return run_job(job, lambda: problem, workers=workers, listen=progress, announce=_warn)
+
+
+def sourced(
+    spec: str | Path | Mapping[str, Any] | JobSpec | None, tables: dict[str, Any]
+) -> tuple[str | Path | Mapping[str, Any] | JobSpec, Problem | None]:
+    """What `tune` and `submit` were given, as a job, and the problem if that was an object.
+
+    Raises:
+        InvalidInput: both or neither were given, or the problem is none.
+    """
+    given = tables.get("problem")
+    own = given if isinstance(given, Problem) else None
+    if isinstance(given, str):
+        tables["problem"] = {"name": given}
+    elif own is not None:
+        tables["problem"] = {"name": f"{type(own).__module__}:{type(own).__qualname__}"}
+    elif given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(
+            f"problem is a {type(given).__name__}; "
+            "it must be a trainers.Problem, a table, or a name"
+        )
+    if spec is not None and tables:
+        raise InvalidInput(
+            f"give either a spec or keyword arguments, not both: {', '.join(sorted(tables))}"
+        )
+    return tables if spec is None else spec, own
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, RuntimeWarning, stacklevel=4)
+
+
+def create_job(
+    home: LocalJobs, spec: JobSpec, problem: Problem, folder: Path, *, own: bool = False
+) -> LocalJob:
+    """Make the job's folder and its empty study.
+
+    Args:
+        folder: where the job's paths are looked for first, also on `resume`.
+        own: whether `problem` was given as an object, and must be kept with the job.
+
+    Raises:
+        InvalidInput: the folder or the study cannot be made; nothing of the job stays.
+    """
+    home.make_writable()
+    header = {
+        "created": datetime.now(UTC).isoformat(),
+        "folder": str(folder),
+        "problem": problem_facts(spec.problem.name, problem),
+    }
+    job = home.create(spec, header, problem if own else None)
+    try:
+        job.create_study()
+    except (InvalidInput, OSError, postgres.Unreachable) as error:
+        why = f"the study {postgres.mask(job.study_url)} cannot be made: {error}"
+        shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
+        raise InvalidInput(why) from error
+    return job
+
+
+def resume(
+    job_id: str,
+    *,
+    workers: Workers = None,
+    home: str | Path | None = None,
+    progress: Listener | None = None,
+) -> Report:
+    """Go on with a job from wherever it was cut off; of a finished one, complete what MLflow lacks.
+
+    Raises:
+        InvalidInput: there is no such job, or somebody is at work on it.
+    """
+    job = find_job(job_id, home=home)
+    if not isinstance(job, LocalJob):
+        raise InvalidInput(
+            f"job {job_id} is on the cluster: surefoot resume {job_id} goes on there"
+        )
+    return run_job(job, job.make_problem, workers=workers, listen=progress, announce=_warn)
+
+
+def load_report(job: str | Job, *, home: str | Path | None = None) -> Report:
+    """The report of a job, on this machine or on the cluster of SUREFOOT_STORAGE_URL, worked out
+    from its study; of one that is not done, the report of what there is.
+
+    Args:
+        job: its id.
+        home: look in this folder only.
+
+    Raises:
+        InvalidInput: there is no such job, or nothing has been done yet.
+        Unreachable: the cluster's database is away.
+    """
+    found = find_job(job, home=home) if isinstance(job, str) else job
+    results = results_of(found.study())
+    if not results:
+        raise InvalidInput(f"job {found.id} has no results yet; surefoot status {found.id} tells")
+    run = saved_facts(found) or run_facts(found, results, 0.0)
+    # Only a picture of one weight needs the problem, whose data or module may be gone by now.
+    drawn = found.header["problem"]["parameters"] == 1
+    return report_of(found, found.make_problem() if drawn else None, results, run)
+
+
+def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:
+    """The job's Optuna study: plots, dashboard and `trials_dataframe` work on it.
+
+    Raises:
+        InvalidInput: there is no such job.
+        Unreachable: the cluster's database is away.
+    """
+    return find_job(job_id, home=home).study().optuna_study

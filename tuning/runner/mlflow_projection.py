@@ -1,0 +1,150 @@
+"""A setting's result, and the report, as MLflow shall show them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers import Basin, Dynamics
+from tuning.report.model import Report
+from tuning.spec.job import JobSpec
+from tuning.tracking import Run
+from tuning.trial.result import SettingResult
+from tuning.trial.task import label, sharpness_limit
+
+__all__ = ["report_run", "setting_run"]
+
+# Okabe & Ito's palette, as in the pictures: blue for stable, vermilion for unstable, orange
+# between.
+_COLOURS = {"stable": "#0072B2", "mixed": "#E69F00", "unstable": "#D55E00"}
+_MOST_TAG_CHARACTERS = 4000
+
+
+def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: JobSpec) -> Run:
+    """One flat run for one setting.
+
+    Args:
+        basins: its labels (R,). They are relative to the best minimum known when this is made;
+            when the job ends they are renewed.
+    """
+    setting, table = result.setting, result.restarts
+    rule, total = spec.search.rules[setting.optimizer], len(result.restarts)
+    doing, where = (
+        Counter(table.dynamics.tolist()),
+        Counter(str(b) for b in basins if b is not None),
+    )
+    unstable = result.unstable_fraction
+    outcome = (
+        "stable"
+        if unstable <= spec.stability.max_unstable
+        else "unstable"
+        if unstable > 0.5
+        else "mixed"
+    )
+    gone = [
+        f"{setting.first + i} at {table.diverged_at[i]}" for i in np.flatnonzero(table.diverged)
+    ]
+    finite = table.loss[~table.diverged]
+    metrics: dict[str, float] = {
+        "log10_lr": float(np.log10(setting.learning_rate)),
+        "unstable": unstable,
+        "trapped": where[Basin.LOCAL_MINIMUM] / total,
+        "global_minimum": where[Basin.GLOBAL_MINIMUM] / total,
+        "mean_loss": result.value,
+        **{f"count/{d.value}": float(doing[d]) for d in Dynamics},
+        **{f"count/{b.value}": float(where[b]) for b in Basin},
+    }
+    if finite.size:
+        metrics["loss"] = float(np.median(finite))
+        if metrics["loss"] > 0:
+            metrics["log10_loss"] = float(
+                np.log10(metrics["loss"])
+            )  # the UI's scatters have no log axis
+    curves = _curves("loss", result.curves.steps, result.curves.quantiles())
+    if result.sharpness is not None:
+        metrics["sharpness_limit"] = sharpness_limit(setting, spec)
+        steps, quantiles = result.sharpness.quantiles()
+        curves |= _curves("sharpness", steps, quantiles)
+    return Run(
+        key=f"{job_id}/{setting.number}",
+        name=f"{label(rule)} lr={setting.learning_rate:.4g}"
+        + (" (confirmation)" if setting.first else ""),
+        params={
+            "optimizer": rule.name,
+            "learning_rate": setting.learning_rate,
+            **rule.hyperparameters,
+            "restarts": total,
+            "first_restart": setting.first,
+            "steps": spec.training.steps,
+            "batch_size": spec.training.batch_size or "full",
+            "problem": spec.problem.name,
+            "seed": spec.seed,
+        },
+        tags={
+            "optimizer": label(rule),
+            "outcome": outcome,
+            "role": setting.role.value,
+            "setting": str(setting.number),
+            "diverged_starts": _cut(", ".join(gone) or "none"),
+        },
+        metrics=metrics,
+        curves=curves,
+        seconds=(
+            result.finished_at - result.training_seconds - result.classifying_seconds,
+            result.finished_at,
+        ),
+        colour=_COLOURS[outcome],
+    )
+
+
+def _curves(
+    what: str, steps: NDArray[np.int64], quantiles: NDArray[np.float64]
+) -> dict[str, list[tuple[int, float]]]:
+    """The three `quantiles` (3, K) of `what` at `steps` (K,), without what is not finite."""
+    return {
+        f"{what}/{name}": [
+            (int(s), float(v)) for s, v in zip(steps, values, strict=True) if np.isfinite(v)
+        ]
+        for name, values in zip(("p10", "p50", "p90"), quantiles, strict=True)
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TAG_CHARACTERS else text[: _MOST_TAG_CHARACTERS - 4] + " ..."
+
+
+def report_run(
+    report: Report, files: Mapping[str, bytes | str], seconds: tuple[float, float]
+) -> Run:
+    """The run called `report`, which holds the report's files and pictures."""
+    best = report.best_stable
+    metrics = (
+        {}
+        if best is None
+        else {
+            "best_learning_rate": best.learning_rate,
+            "unstable": best.unstable.count / best.unstable.total,
+        }
+    )
+    return Run(
+        key=f"{report.run.job_id}/report",
+        name="report",
+        params={
+            "problem": str(report.problem["name"]),
+            **(
+                {}
+                if best is None
+                else {"optimizer": best.optimizer, "learning_rate": best.learning_rate}
+            ),
+        },
+        tags={"role": "report", "outcome": "report"},
+        metrics=metrics,
+        curves={},
+        seconds=seconds,
+        note=report.explanation,
+        files=files,
+    )

@@ -1,0 +1,150 @@
+"""Train one restart of a job again, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from trainers import InvalidInput, Outcome, classify
+from trainers.outcomes.classify import label_basins
+from tuning.analysis.basin_labels import Labels
+from tuning.jobs.lookup import find_job
+from tuning.search.loop import results_of
+from tuning.trial.result import Setting
+from tuning.trial.task import (
+    TrainingConfig,
+    label,
+    sharpness_limit,
+    sharpness_of,
+    split_into_tasks,
+    train_restarts,
+)
+
+__all__ = ["Replay", "replay"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One restart, trained again.
+
+    Attributes:
+        setting, optimizer, learning_rate, restart: which one.
+        outcome: what became of it; its basin is relative to the best minimum of the whole job.
+        best_loss, best_loss_is_known: that minimum, NaN if there is none, and whether the problem
+            knows it.
+        stability_limit: the optimizer's limit of `outcome.lr_sharpness`, lr * lambda_max(P^-1 H).
+        recorded (K,), losses (K,): its full-batch losses; NaN after divergence.
+        start (P,), weights (P,): where it began and ended.
+        sharpness_limit: the sharpness above which the optimizer leaves a quadratic at this rate.
+        sharpness_steps (K',), sharpness (K',): along the way, NaN after divergence; None where the
+            job did not ask for it.
+        differences: fields in which it differs from what the study holds; empty on the same kind
+            of processor.
+    """
+
+    setting: int
+    optimizer: str
+    learning_rate: float
+    restart: int
+    outcome: Outcome
+    best_loss: float
+    best_loss_is_known: bool
+    stability_limit: float
+    recorded: NDArray[np.intp]
+    losses: NDArray[np.float64]
+    start: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    sharpness_limit: float
+    sharpness_steps: NDArray[np.intp] | None
+    sharpness: NDArray[np.float64] | None
+    differences: tuple[str, ...]
+
+
+def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None = None) -> Replay:
+    """Train restart `restart` under setting `setting` again. The whole task it belonged to is
+    trained, for the size of a batch changes the rounding.
+
+    Raises:
+        InvalidInput: no such job, setting or restart.
+    """
+    job = find_job(job_id, home=home)
+    spec = job.spec
+    results = results_of(job.study())
+    if not 0 <= setting < len(results):
+        raise InvalidInput(f"job {job_id} has no setting {setting}; valid: 0 to {len(results) - 1}")
+    result = results[setting]
+    whole = result.setting
+    if not whole.first <= restart < whole.first + whole.restarts:
+        raise InvalidInput(
+            f"setting {setting} has no restart {restart}; "
+            f"valid: {whole.first} to {whole.first + whole.restarts - 1}"
+        )
+    config = TrainingConfig.of(spec)
+    part = _part_with(
+        split_into_tasks(whole, config.steps, job.header["problem"]["flops"]), restart
+    )
+    problem = job.make_problem()
+    with threadpool_limits(1):
+        run = train_restarts(problem, config, part)
+        outcomes = classify(problem, run, config.thresholds)
+    i = restart - part.first
+    known = job.header["problem"]["known_minimum"]
+    labels = Labels.of(results, known, config.thresholds)
+    point = np.array([outcomes.point[i]], dtype=object)
+    basin = label_basins(
+        point, outcomes.basin_loss[i : i + 1], labels.best, labels.tolerance, known=labels.known
+    )
+    outcome = replace(outcomes[i], basin=basin[0])
+    stored = {
+        f.name: getattr(result.restarts, f.name)[restart - whole.first]
+        for f in fields(result.restarts)
+    }
+    compared = (
+        "dynamics",
+        "point",
+        "loss",
+        "basin_loss",
+        "diverged_at",
+        "smallest_curvature",
+        "largest_curvature",
+        *(["lr_sharpness"] if np.isfinite(result.restarts.lr_sharpness).any() else []),
+    )
+    differences = tuple(
+        name for name in compared if not _same(stored[name], getattr(outcome, name))
+    )
+    again, before = sharpness_of(run), result.sharpness
+    if again is not None and before is not None:
+        theirs = before.values[:, restart - whole.first]
+        if not np.array_equal(again.values[:, i], theirs, equal_nan=True):
+            differences += ("sharpness",)
+    return Replay(
+        setting=setting,
+        optimizer=label(config.optimizers[whole.optimizer]),
+        learning_rate=whole.learning_rate,
+        restart=restart,
+        outcome=outcome,
+        best_loss=labels.best,
+        best_loss_is_known=labels.known,
+        stability_limit=config.optimizers[whole.optimizer].stability_limit,
+        recorded=run.recorded,
+        losses=run.losses[:, i],
+        start=run.starts[i],
+        weights=run.weights[i],
+        sharpness_limit=sharpness_limit(whole, spec),
+        sharpness_steps=run.sharpness_steps,
+        sharpness=None if run.sharpness is None else run.sharpness[:, i],
+        differences=differences,
+    )
+
+
+def _part_with(parts: list[Setting], restart: int) -> Setting:
+    return next(p for p in parts if p.first <= restart < p.first + p.restarts)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return str(a) == str(b) or (isinstance(a, float) and bool(np.isnan(a)) and bool(np.isnan(b)))

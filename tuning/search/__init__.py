@@ -1,0 +1,22 @@
+"""What is tried next, and when the job is done: the pure core and its thin loop.
+
+`runner` comes in by `run_loop`. `coordinator` has no clock, no input and no output: events
+in, actions out. `proposer` asks Optuna's samplers in memory, imported at the first proposal.
+"""
+
+from __future__ import annotations
+
+from tuning.search.coordinator import Coordinator, Plan
+from tuning.search.loop import Listeners, Progress, make_plan, results_of, run_loop
+from tuning.search.proposer import Proposer
+
+__all__ = [
+    "Coordinator",
+    "Listeners",
+    "Plan",
+    "Progress",
+    "Proposer",
+    "make_plan",
+    "results_of",
+    "run_loop",
+]

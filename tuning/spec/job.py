@@ -1,0 +1,172 @@
+"""The job file: all that decides the answer, with a sensible default for all but the problem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from trainers import InvalidInput, Problem, get_problem
+from trainers.data.uri import is_address, masked
+from trainers.randomness import starts
+from tuning.spec.sections import (
+    ClusterSpec,
+    OutcomesSpec,
+    ProblemSpec,
+    SearchSpec,
+    Section,
+    StabilitySpec,
+    StorageSpec,
+    TrackingSpec,
+    TrainingSpec,
+)
+from tuning.spec.toml_file import read_toml
+from tuning.spec.validation_errors import one_line
+
+__all__ = ["JobSpec", "folder_of", "read_spec"]
+
+_DEEPEST = 30
+_UNWRITABLE = 10**4300  # of more digits than Python writes
+
+
+_ASIDE = ("tracking", "storage", "cluster")  # tables that do not change the answer
+
+
+def _is_plain(name: str) -> bool:
+    allowed = name.isprintable() and not set(name) & set("/\\:")
+    return allowed and 1 <= len(name) <= 80 and name[0] not in ".-"
+
+
+def _plain_name(name: str) -> str:
+    if not _is_plain(name):
+        raise ValueError(
+            f"{name!r} is not valid: 1 to 80 printable characters, no / \\ : and no . or - first"
+        )
+    return name
+
+
+class JobSpec(Section):
+    """One job. The report is a function of this alone; of `tracking`, `storage` and `cluster` it is
+    none."""
+
+    name: Annotated[str, AfterValidator(_plain_name)] = ""
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    problem: ProblemSpec
+    search: SearchSpec = SearchSpec()
+    training: TrainingSpec = TrainingSpec()
+    stability: StabilitySpec = StabilitySpec()
+    outcomes: OutcomesSpec = OutcomesSpec()
+    tracking: TrackingSpec = TrackingSpec()
+    storage: StorageSpec = StorageSpec()
+    cluster: ClusterSpec = ClusterSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_problem(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "name" in data:
+            return data
+        problem = data.get("problem")
+        table = problem if isinstance(problem, Mapping) else {"name": getattr(problem, "name", "")}
+        last = str(table.get("name", "")).split(":")[-1]
+        return {**data, "name": last if _is_plain(last) else "job"}
+
+    @property
+    def answer_key(self) -> dict[str, Any]:
+        """All that decides the answer, with every default filled in; plain JSON. Everybody may read
+        it: a URI is without its credentials."""
+        key = self.model_dump(mode="json", exclude=set(_ASIDE))
+        for name, value in key["problem"].items():
+            if isinstance(value, str) and is_address(value):
+                key["problem"][name] = masked(value)
+        return key
+
+    def make_problem(self, folder: Path | None = None, data_file: Path | None = None) -> Problem:
+        """The problem named here.
+
+        Args:
+            folder: a table in `problem.data` is first looked for from here, then from the working
+                directory. The path itself stays as it was written: it is part of the report.
+            data_file: where that table is, if it has been moved.
+
+        Raises:
+            InvalidInput: it does not exist, or cannot be made or trained as the job says.
+        """
+        parameters = self.problem.parameters
+        data = parameters.get("data")
+        if data_file is not None:
+            parameters["data"] = str(data_file)
+        elif folder is not None and isinstance(data, str) and Path(data).suffix:
+            beside = folder / data
+            if not is_address(data) and os.path.exists(beside):
+                parameters["data"] = str(beside)
+        try:
+            problem = get_problem(self.problem.name, **parameters)
+        except TypeError as error:
+            raise InvalidInput(f"problem {self.problem.name}: {error}") from error
+        self.check_batches(problem)
+        return problem
+
+    def check_batches(self, problem: Problem) -> None:
+        """Refuse in one line a batch_size or choice by validation that the problem cannot give."""
+        if self.stability.choose_by == "validation":
+            start = starts(problem, restarts=1, seed=self.seed)
+            if problem.validation_loss(start) is None:
+                raise InvalidInput(
+                    f"stability.choose_by = 'validation': problem {self.problem.name} has no "
+                    "examples held out; set problem.validation if it has that key, or drop this one"
+                )
+        size = self.training.batch_size
+        if size is None:
+            return
+        where = f"training.batch_size = {size}"
+        if problem.examples is None:
+            raise InvalidInput(
+                f"{where}: problem {self.problem.name} has no examples; drop the key"
+            )
+        if size > problem.examples:
+            raise InvalidInput(f"{where} is more than the {problem.examples} training examples")
+
+
+def read_spec(source: str | Path | Mapping[str, Any] | JobSpec) -> JobSpec:
+    """A JobSpec from a TOML file, or from a dict shaped like one.
+
+    Raises:
+        InvalidInput: one line naming file, key, value and what is valid.
+    """
+    if isinstance(source, JobSpec):
+        return source
+    if isinstance(source, Mapping):
+        return _validated(dict(source), "job")
+    if not isinstance(source, str | Path):
+        raise InvalidInput(f"job: a {type(source).__name__} is no job file; give a path or a dict")
+    return _validated(read_toml(Path(source)), str(source))
+
+
+def folder_of(source: object) -> Path:
+    """Where the paths in a job are looked for first: beside its file, or the working directory."""
+    return Path(source).absolute().parent if isinstance(source, str | Path) else Path.cwd()
+
+
+def _validated(data: dict[str, Any], where: str) -> JobSpec:
+    _refuse_monsters(data, where)
+    try:
+        return JobSpec.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(f"{where}: {one_line(error, JobSpec)}") from error
+
+
+def _refuse_monsters(value: object, where: str, path: tuple[str, ...] = ()) -> None:
+    """Refuse what cannot even be shown: Python raises at the repr of either."""
+    key = ".".join(path[:4])
+    if len(path) > _DEEPEST:
+        raise InvalidInput(f"{where}: {key} is nested more than {_DEEPEST} deep; no key is")
+    if isinstance(value, int) and abs(value) >= _UNWRITABLE:
+        raise InvalidInput(
+            f"{where}: {key} is a number of {value.bit_length()} bits; give one below 1e308"
+        )
+    items = value.items() if isinstance(value, Mapping) else ()
+    for name, inner in enumerate(value) if isinstance(value, list | tuple) else items:
+        _refuse_monsters(inner, where, (*path, str(name)))

@@ -1,0 +1,223 @@
+"""The tables of a job file, each with a sensible default for every key but the problem's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from trainers import InvalidInput, Optimizer, Thresholds, get_optimizer
+from trainers.data.uri import masked
+
+__all__ = [
+    "ClusterSpec",
+    "OutcomesSpec",
+    "ProblemSpec",
+    "SearchSpec",
+    "Section",
+    "StabilitySpec",
+    "StorageSpec",
+    "TrackingSpec",
+    "TrainingSpec",
+]
+
+
+class Section(BaseModel):
+    """Unknown keys and other types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ProblemSpec(BaseModel):
+    """`[problem]`: a name, and the problem's own parameters beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The other keys."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _kept_as_json(self) -> Self:
+        for key, value in self.parameters.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{key} = {value!r} is not valid: finite numbers, text, true, false, lists and "
+                    "tables are"
+                ) from error
+        return self
+
+
+_LOWEST_RATE, _HIGHEST_RATE = 1e-100, 1e100  # beyond any use; the axes of pictures bear no more
+
+
+class LearningRates(Section):
+    """The range that is searched, on a logarithmic scale."""
+
+    low: float = Field(default=1e-4, gt=0)
+    high: float = Field(default=10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(
+                f"low = {self.low:g} must be below high = {self.high:g}: the range is empty"
+            )
+        if self.low < _LOWEST_RATE or self.high > _HIGHEST_RATE:
+            valid = f"rates from {_LOWEST_RATE:g} to {_HIGHEST_RATE:g} are"
+            raise ValueError(f"{self.low:g} to {self.high:g} is not valid: {valid}")
+        return self
+
+
+def _known_optimizer(value: object) -> dict[str, Any]:
+    table: dict[Any, Any] = {"name": value} if isinstance(value, str) else {}
+    if isinstance(value, Mapping):
+        table = dict(value)
+    name = table.pop("name", None)
+    if not isinstance(name, str) or not all(isinstance(key, str) for key in table):
+        raise ValueError(
+            f"{value!r} is not valid: an optimizer is a name, or a table with one, as in "
+            '{ name = "adam", beta1 = 0.9 }'
+        )
+    try:
+        get_optimizer(name, **table)
+    except (InvalidInput, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    return {"name": name, **table}
+
+
+class SearchSpec(Section):
+    """`[search]`: which settings are tried."""
+
+    optimizers: list[Annotated[dict[str, Any], BeforeValidator(_known_optimizer)]] = Field(
+        default=[{"name": "gd"}], min_length=1
+    )
+    learning_rate: LearningRates = LearningRates()
+    settings: int = Field(default=48, ge=1, le=100_000)
+    sampler: Literal["tpe", "gp", "random", "grid", "qmc"] = "tpe"
+    try_first: list[Annotated[float, Field(gt=0)]] | None = None
+    in_flight: int = Field(default=8, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        rules = [str(get_optimizer(**entry)) for entry in self.optimizers]
+        if len(set(rules)) < len(rules):
+            raise ValueError(
+                "optimizers names the same optimizer twice; give them different hyperparameters"
+            )
+        if self.settings < len(rules):
+            raise ValueError(
+                f"settings = {self.settings} is fewer than the {len(rules)} optimizers that share "
+                "them; give each at least one"
+            )
+        for rate in self.try_first or []:
+            if not self.learning_rate.low <= rate <= self.learning_rate.high:
+                raise ValueError(
+                    f"try_first has {rate:g}, outside learning_rate {self.learning_rate.low:g} to "
+                    f"{self.learning_rate.high:g}; widen the range or drop it"
+                )
+        return self
+
+    @property
+    def rules(self) -> list[Optimizer]:
+        """The optimizers, in order."""
+        return [get_optimizer(**entry) for entry in self.optimizers]
+
+    @property
+    def first_rates(self) -> list[float]:
+        """Rates tried before the sampler proposes: `try_first`, or 0.001, 0.01, 0.1 if in range."""
+        if self.try_first is not None:
+            return list(self.try_first)
+        typical = (0.001, 0.01, 0.1)
+        return [r for r in typical if self.learning_rate.low <= r <= self.learning_rate.high]
+
+
+class TrainingSpec(Section):
+    """`[training]`: how each setting is trained."""
+
+    restarts: int = Field(default=64, ge=1, le=1_000_000)
+    steps: int = Field(default=2000, ge=1, le=10_000_000)
+    batch_size: int | None = Field(default=None, ge=1)
+    sharpness_every: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (every := self.sharpness_every) is not None and every > self.steps:
+            raise ValueError(f"sharpness_every = {every} is more than the {self.steps} steps")
+        return self
+
+
+class StabilitySpec(Section):
+    """`[stability]`: which rate may be recommended."""
+
+    max_unstable: float = Field(default=0.05, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    margin: float = Field(default=2.0, ge=1, le=1000)
+    target_loss: float | None = Field(default=None)
+    choose_by: Literal["cost", "validation"] = "cost"
+
+
+class OutcomesSpec(Section):
+    """`[outcomes]`: thresholds of the decisions about each restart; see `trainers.Thresholds`."""
+
+    diverged: float = Field(default=Thresholds.diverged, gt=1)
+    settled: float = Field(default=Thresholds.settled, gt=0, lt=1)
+    opposed: float = Field(default=Thresholds.opposed, gt=-1, lt=0)
+    confined: float = Field(default=Thresholds.confined, gt=0, lt=1)
+    edge: float = Field(default=Thresholds.edge, gt=0, le=1)
+    material: float = Field(default=Thresholds.material, ge=0, lt=1)
+    strict: float = Field(default=Thresholds.strict, gt=0, lt=1)
+    saddle: float = Field(default=Thresholds.saddle, gt=0, lt=1)
+    at_rest: float = Field(default=Thresholds.at_rest, gt=0, lt=1)
+    proof: float = Field(default=Thresholds.proof, gt=0, lt=1)
+    push: float = Field(default=Thresholds.push, gt=0, lt=1)
+    kink: float = Field(default=Thresholds.kink, gt=0, lt=1)
+    polish_budget: float = Field(default=Thresholds.polish_budget, gt=0)
+    flow_tolerance: float = Field(default=Thresholds.flow_tolerance, gt=0, lt=1)
+    dense_limit: int = Field(default=Thresholds.dense_limit, ge=0, le=5000)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """As `trainers` takes them."""
+        return Thresholds(**self.model_dump())
+
+
+def _printable(address: str) -> str:
+    if not address.isprintable():  # a path with a NUL in it is an error wherever it is used
+        raise ValueError(f"{masked(address)!r} is not valid: it holds characters that do not print")
+    return address
+
+
+class TrackingSpec(Section):
+    """`[tracking]`: where MLflow records; an embedded store under SUREFOOT_HOME by default."""
+
+    uri: Annotated[str, AfterValidator(_printable)] | None = None
+
+
+class StorageSpec(Section):
+    """`[storage]`: where the study is; a journal file beside the job by default."""
+
+    url: Annotated[str, AfterValidator(_printable)] | None = None
+
+
+class ClusterSpec(Section):
+    """`[cluster]`: how the job is carried out on a cluster; nothing of it changes the answer.
+
+    `max_tasks`: at most so many tasks at once; without it, the job's fair share. `cpus_per_task`:
+    what Ray reserves for each. `task_timeout`: seconds after which a task counts as hung, is killed
+    and tried again. `transfer_timeout`: seconds, beside one for each megabyte, in which the problem
+    must come to a worker and a result from it. `include`: more files that travel with the job, as
+    patterns beside the job file.
+    """
+
+    max_tasks: int | None = Field(default=None, ge=1, le=100_000)
+    cpus_per_task: float = Field(default=1.0, gt=0, le=1024)
+    task_timeout: float = Field(default=600.0, ge=1, le=1e6)
+    transfer_timeout: float = Field(default=60.0, ge=1, le=1e6)
+    include: list[str] = []

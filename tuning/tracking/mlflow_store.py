@@ -1,0 +1,236 @@
+"""One experiment in MLflow, and the calls to MLflow that Surefoot needs."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import takewhile, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from tuning.tracking.address import SERVERS, sqlite_file
+from tuning.tracking.run import DIGEST_TAG, KEY_TAG, Run
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+__all__ = ["ENVIRONMENT", "Store", "check_port", "failures", "is_transient", "quiet"]
+
+T = TypeVar("T")
+
+# MLflow takes at most 1000 items in a batch, 100 params among them.
+BATCH_METRICS, BATCH_PARAMS = 900, 100
+
+# Set unless the user has. MLflow's own retries would repeat `create_run`, which makes a second run,
+# and cannot be interrupted; and it prints a link for each run.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+}
+DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+PORT_CHECK_SECONDS = 5.0
+NOT_NOW = ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED")
+
+
+class _Held(NamedTuple):
+    run_id: str
+    digest: str | None
+    finished: bool
+
+
+class Store:
+    """One experiment in MLflow. Raises what MLflow raises."""
+
+    def __init__(
+        self, uri: str, experiment: str, artifact_root: Path | None, tags: Mapping[str, str]
+    ) -> None:
+        from mlflow import MlflowClient
+
+        check_port(uri)
+        with _alone(uri):
+            self._client = MlflowClient(tracking_uri=uri)
+        self.experiment_id = self._experiment(experiment, _artifacts(uri, artifact_root), tags)
+        # job id -> key -> what MLflow has; a job is looked up when its first run comes.
+        self._jobs: dict[str, dict[str, _Held]] = {}
+
+    def forget(self) -> None:
+        """Look again what MLflow has, before the next run is written."""
+        self._jobs.clear()
+
+    def write(self, run: Run) -> bool:
+        """Make MLflow hold `run`, once and complete. Returns True."""
+        # Put back when all is done: after a failure nobody knows what MLflow has, so look again.
+        held = self._jobs.pop(run.job, None)
+        if held is None:
+            held = self._search(run.job)
+        old = held.get(run.key)
+        if old and old.digest != run.digest:
+            self._client.delete_run(old.run_id)
+            old = None
+        if not (old and old.finished):
+            held[run.key] = _Held(self._write(run, old and old.run_id), run.digest, True)
+        self._jobs[run.job] = held
+        return True
+
+    def _write(self, run: Run, run_id: str | None) -> str:
+        from mlflow.entities import Param
+
+        start, end = map(_milliseconds, run.seconds)
+        if run_id is None:
+            created = self._client.create_run(self.experiment_id, start, run.all_tags(), run.name)
+            run_id = str(created.info.run_id)
+        params = [Param(name, value) for name, value in run.all_params().items()]
+        batches = zip_longest(
+            _chunks(_metrics(run), BATCH_METRICS), _chunks(params, BATCH_PARAMS), fillvalue=()
+        )
+        for some_metrics, some_params in batches:
+            self._client.log_batch(run_id, some_metrics, some_params)
+        if run.files:
+            with tempfile.TemporaryDirectory() as folder:
+                for name, content in run.files.items():
+                    file = Path(folder, name)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(content.encode() if isinstance(content, str) else content)
+                self._client.log_artifacts(run_id, folder)
+        self._client.set_terminated(run_id, "FINISHED", end)
+        return run_id
+
+    def _search(self, job: str) -> dict[str, _Held]:
+        """The job's runs. Where two have one key (a `create_run` was carried out after its caller
+        had given up), one that is finished stays and the rest are deleted."""
+        found: dict[str, _Held] = {}
+        surplus: list[_Held] = []
+        wanted = f"tags.`{KEY_TAG}` LIKE '{job}/%'"
+        runs = self._client.search_runs([self.experiment_id], wanted)
+        while runs:
+            for run in runs:
+                key, digest = run.data.tags[KEY_TAG], run.data.tags.get(DIGEST_TAG)
+                other = found.get(key)
+                held = _Held(run.info.run_id, digest, run.info.status == "FINISHED")
+                if other:
+                    held, useless = (other, held) if other.finished else (held, other)
+                    surplus.append(useless)
+                found[key] = held
+            if not runs.token:
+                break
+            runs = self._client.search_runs([self.experiment_id], wanted, page_token=runs.token)
+        for useless in surplus:  # not before: a page begins so many runs after the first
+            self._client.delete_run(useless.run_id)
+        return found
+
+    def _experiment(self, name: str, artifacts: str | None, tags: Mapping[str, str]) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                return str(self._client.create_experiment(name, artifacts, dict(tags)))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # Another process was faster.
+            return self._experiment(name, artifacts, tags)
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        for tag, value in tags.items():
+            if found.tags.get(tag) != value:
+                self._client.set_experiment_tag(found.experiment_id, tag, value)
+        return str(found.experiment_id)
+
+
+def _artifacts(uri: str, root: Path | None) -> str | None:
+    """Where a new experiment keeps its files; None: where the server says."""
+    file = sqlite_file(uri)
+    if urlsplit(uri).scheme in SERVERS or (root is None and file is None):
+        return None
+    # MLflow's own default is the folder that the process happens to run in.
+    return (root or Path(f"{file}-artifacts")).absolute().as_uri()
+
+
+def check_port(uri: str) -> None:
+    """Raises OSError if no database listens: MLflow would try for 100 s before it says so."""
+    parts = urlsplit(uri)
+    port = DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
+    if port and parts.hostname:
+        socket.create_connection((parts.hostname, parts.port or port), PORT_CHECK_SECONDS).close()
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """While an sqlite file is opened: MLflow lets two processes create its tables at once, and one
+    of them fails."""
+    file = sqlite_file(uri)
+    if file is None:
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _metrics(run: Run) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    start, end = map(_milliseconds, run.seconds)
+    last = max((step for curve in run.curves.values() for step, _ in curve), default=0) or 1
+    scalars = [Metric(n, float(v), start, 0) for n, v in run.metrics.items() if math.isfinite(v)]
+    return scalars + [
+        Metric(name, float(value), start + (end - start) * int(step) // int(last), int(step))
+        for name, curve in run.curves.items()
+        for step, value in takewhile(lambda point: math.isfinite(point[1]), curve)
+    ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[first : first + size] for first in range(0, len(items), size)]
+
+
+def quiet() -> AbstractContextManager[None]:
+    """MLflow, Alembic and SQLAlchemy log nothing in this thread; other threads are left alone."""
+    from mlflow.utils.logging_utils import suppress_logs_in_thread
+
+    return suppress_logs_in_thread()
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What a call to MLflow may raise. (OSError: requests, and the folder of the artifacts.)"""
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, CommandError, OSError
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether the same call may succeed later: nobody answered, or the answer was "not now"."""
+    from mlflow.exceptions import MlflowException
+    from requests import exceptions as http
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, MlflowException):
+        # MLflow gives a request that failed the code of an internal error, without a cause.
+        return error.error_code in NOT_NOW or is_transient(error.__context__)
+    if isinstance(error, http.RetryError):
+        # But "500" is a server that is there and fails at this very request.
+        return "500 error" not in str(error)
+    return isinstance(
+        error,
+        http.ConnectionError
+        | http.Timeout
+        | OperationalError
+        | ConnectionError
+        | TimeoutError
+        | socket.gaierror,
+    )

@@ -1,0 +1,206 @@
+"""What training one setting gives: a table with a row for each restart, and loss curves.
+
+A `SettingResult` holds all that the report needs, and turns into plain JSON and back without loss,
+for that is what a finished trial carries in the study.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers import Dynamics
+from tuning.trial.curves import Curves, SharpnessHistory
+
+__all__ = ["Curves", "Restarts", "Role", "Setting", "SettingResult", "SharpnessHistory"]
+
+FloatArray = NDArray[np.float64]
+
+_WORST = 1e150  # stands for a loss that is not finite; sums and squares of it still are
+_LATER = ("lr_sharpness",)  # columns of numbers that the first studies do not have
+
+
+class Role(StrEnum):
+    """Why a setting is tried."""
+
+    SEARCH = "search"
+    CONFIRMATION = "confirmation"  # on fresh starts, that played no part in choosing it
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An optimizer with all its hyperparameters, tried on a range of restarts.
+
+    Attributes:
+        number: the trial's number in the study.
+        optimizer: index in the job's list of optimizers.
+        learning_rate: the rate.
+        role: search or confirmation.
+        first: index of the first restart.
+        restarts: R.
+    """
+
+    number: int
+    optimizer: int
+    learning_rate: float
+    role: Role
+    first: int
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """One row a restart; arrays (R,).
+
+    Attributes:
+        dynamics: `Dynamics` as text. point: `Point` as text.
+        start_loss, loss, basin_loss: NaN where there is none.
+        smallest_curvature, largest_curvature: of the Hessian at the bottom; NaN if not measured.
+        lr_sharpness: lr * lambda_max(P^-1 H) where training ended; NaN if it diverged, and in
+            studies written before it was kept.
+        diverged_at: the step of divergence, or -1.
+        validation_loss: where it ended, on held-out examples; NaN if there are none.
+        reason: one sentence.
+    """
+
+    dynamics: NDArray[np.str_]
+    point: NDArray[np.str_]
+    start_loss: FloatArray
+    loss: FloatArray
+    basin_loss: FloatArray
+    smallest_curvature: FloatArray
+    largest_curvature: FloatArray
+    lr_sharpness: FloatArray
+    diverged_at: NDArray[np.int64]
+    validation_loss: FloatArray
+    reason: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        """(R,)."""
+        return np.asarray(self.dynamics == Dynamics.DIVERGED)
+
+    @property
+    def unstable(self) -> NDArray[np.bool_]:
+        """(R,): diverged, or oscillating without progress."""
+        return np.asarray(self.diverged | (self.dynamics == Dynamics.OSCILLATING))
+
+    @classmethod
+    def join(cls, parts: list[Restarts]) -> Restarts:
+        """The rows of `parts`, one after another."""
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
+
+    def to_json(self) -> dict[str, list[Any]]:
+        """Columns as lists; NaN as None. Texts that repeat are fine: the study compresses well."""
+        return {f.name: _listed(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, columns: dict[str, list[Any]]) -> Self:
+        """The inverse of `to_json`. A column of `_LATER` may be missing."""
+        arrays: dict[str, NDArray[Any]] = {}
+        unknown = [None] * len(columns["loss"])
+        for field in fields(cls):
+            values = (
+                columns.get(field.name, unknown) if field.name in _LATER else columns[field.name]
+            )
+            if field.name in ("dynamics", "point", "reason"):
+                arrays[field.name] = np.array(values, dtype=np.str_)
+            elif field.name == "diverged_at":
+                arrays[field.name] = np.array(values, dtype=np.int64)
+            else:
+                arrays[field.name] = np.array(
+                    [np.nan if v is None else v for v in values], dtype=np.float64
+                )
+        return cls(**arrays)
+
+
+@dataclass(frozen=True)
+class SettingResult:
+    """What became of one setting.
+
+    `training_seconds` and `classifying_seconds` are host time over all its tasks, `finished_at` is
+    when the last of them ended (unix time): facts of one run, no part of the answer. `sharpness` is
+    None where the job did not ask for it.
+    """
+
+    setting: Setting
+    restarts: Restarts
+    curves: Curves
+    training_seconds: float
+    classifying_seconds: float
+    finished_at: float
+    sharpness: SharpnessHistory | None = None
+
+    @classmethod
+    def join(cls, parts: list[SettingResult]) -> SettingResult:
+        """One result from those of its tasks, in the order of their restarts."""
+        return cls(
+            replace(parts[0].setting, restarts=sum(p.setting.restarts for p in parts)),
+            Restarts.join([p.restarts for p in parts]),
+            Curves.join([p.curves for p in parts]),
+            sum(p.training_seconds for p in parts),
+            sum(p.classifying_seconds for p in parts),
+            max(p.finished_at for p in parts),
+            SharpnessHistory.join([p.sharpness for p in parts if p.sharpness is not None]),
+        )
+
+    @cached_property
+    def value(self) -> float:
+        """What the search minimises: the mean of min(J_end, J0) over the restarts; always finite.
+
+        One that diverged counts as if it had never been trained. Kept, for every later proposal
+        asks for it again.
+        """
+        table = self.restarts
+        end = np.where(table.diverged, table.start_loss, np.minimum(table.loss, table.start_loss))
+        return float(np.mean(np.clip(np.where(np.isnan(end), _WORST, end), -_WORST, _WORST)))
+
+    @cached_property
+    def unstable_fraction(self) -> float:
+        """Part of the restarts that diverged or oscillated."""
+        return float(self.restarts.unstable.mean())
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain JSON."""
+        return {
+            "setting": {f.name: getattr(self.setting, f.name) for f in fields(self.setting)},
+            "restarts": self.restarts.to_json(),
+            "curves": self.curves.to_json(),
+            "sharpness": None if self.sharpness is None else self.sharpness.to_json(),
+            "training_seconds": self.training_seconds,
+            "classifying_seconds": self.classifying_seconds,
+            "finished_at": self.finished_at,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        setting = Setting(**{**value["setting"], "role": Role(value["setting"]["role"])})
+        return cls(
+            setting,
+            Restarts.from_json(value["restarts"]),
+            Curves.from_json(value["curves"]),
+            value["training_seconds"],
+            value["classifying_seconds"],
+            value["finished_at"],
+            SharpnessHistory.from_json(sharpness)
+            if (sharpness := value.get("sharpness"))
+            else None,
+        )
+
+
+def _listed(column: NDArray[Any]) -> list[Any]:
+    values: list[Any] = column.tolist()
+    if column.dtype.kind == "f":
+        return [v if np.isfinite(v) else None for v in values]
+    return values

@@ -1,0 +1,149 @@
+"""One task: some restarts of one setting, trained and classified, on any worker."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from trainers import Optimizer, Problem, Thresholds, Trajectories, classify, starts, train
+from tuning.spec.job import JobSpec
+from tuning.trial.result import Curves, Restarts, Setting, SettingResult, SharpnessHistory
+
+__all__ = [
+    "TrainingConfig",
+    "checkpoints",
+    "run_task",
+    "sharpness_limit",
+    "sharpness_of",
+    "split_into_tasks",
+    "train_restarts",
+]
+
+# One Ray task should hold about a second of work: a tenth loses to overhead, ten balance badly. The
+# rate is what one core sustains here; it only sizes tasks, and must not depend on the machine that
+# measures it.
+_TASK_SECONDS = 1.0
+_FLOPS_PER_SECOND = 1e10
+_CLASSIFYING = 2.5  # training and classifying, in trainings
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """All that a worker must know of a job beside the problem."""
+
+    optimizers: tuple[Optimizer, ...]
+    steps: int
+    batch_size: int | None
+    seed: int
+    thresholds: Thresholds
+    sharpness_every: int | None = None
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> TrainingConfig:
+        """What `spec` asks for."""
+        return cls(
+            optimizers=tuple(spec.search.rules),
+            steps=spec.training.steps,
+            batch_size=spec.training.batch_size,
+            seed=spec.seed,
+            thresholds=spec.outcomes.thresholds,
+            sharpness_every=spec.training.sharpness_every,
+        )
+
+
+def split_into_tasks(setting: Setting, steps: int, flops: float) -> list[Setting]:
+    """`setting` cut into tasks.
+
+    How depends on the job alone, never on the cluster: it changes the rounding. Nor does it depend
+    on whether the sharpness is measured, which must change nothing else.
+    """
+    seconds = _CLASSIFYING * steps * setting.restarts * flops / _FLOPS_PER_SECOND
+    count = max(1, min(round(seconds / _TASK_SECONDS), setting.restarts // 8))
+    pieces = np.array_split(np.arange(setting.first, setting.first + setting.restarts), count)
+    return [replace(setting, first=int(piece[0]), restarts=len(piece)) for piece in pieces]
+
+
+def checkpoints(steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """At most 105 steps at which losses are kept, 0 and `steps` among them: half of them evenly
+    spaced, half on a logarithmic scale."""
+    even = np.linspace(0, steps, min(steps, 60) + 1)
+    log = np.geomspace(1, steps, 45)
+    return np.unique(np.concatenate([even, log]).round().astype(np.int64))
+
+
+def train_restarts(
+    problem: Problem, config: TrainingConfig, setting: Setting, *, record_path: bool = False
+) -> Trajectories:
+    """Train the restarts of `setting`."""
+    return train(
+        problem,
+        config.optimizers[setting.optimizer],
+        learning_rate=setting.learning_rate,
+        starts=starts(problem, restarts=setting.restarts, seed=config.seed, first=setting.first),
+        steps=config.steps,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        record_path=record_path,
+        diverged=config.thresholds.diverged,
+        sharpness_every=config.sharpness_every,
+    )
+
+
+def run_task(problem: Problem, config: TrainingConfig, setting: Setting) -> SettingResult:
+    """Train and classify `setting` on one BLAS thread: more would change the rounding."""
+    with threadpool_limits(1):
+        begin = time.perf_counter()
+        run = train_restarts(problem, config, setting)
+        middle = time.perf_counter()
+        outcomes = classify(problem, run, config.thresholds)
+        held_out = problem.validation_loss(run.weights)
+        end = time.perf_counter()
+    none = np.full(len(run), np.nan)
+    table = Restarts(
+        dynamics=np.array([str(d) for d in outcomes.dynamics]),
+        point=np.array([str(p) for p in outcomes.point]),
+        start_loss=outcomes.start_loss,
+        loss=outcomes.loss,
+        basin_loss=outcomes.basin_loss,
+        smallest_curvature=outcomes.smallest_curvature,
+        largest_curvature=outcomes.largest_curvature,
+        lr_sharpness=outcomes.lr_sharpness,
+        diverged_at=outcomes.diverged_at.astype(np.int64),
+        validation_loss=none if held_out is None else np.where(run.diverged, np.nan, held_out),
+        reason=np.array([str(r) for r in outcomes.reason]),
+    )
+    seconds = middle - begin, end - middle, time.time()
+    return SettingResult(setting, table, curves_of(run), *seconds, sharpness_of(run))
+
+
+def curves_of(run: Trajectories) -> Curves:
+    """The losses of `run` at the checkpoints, or at the last step recorded before each."""
+    steps = checkpoints(run.steps)
+    rows = np.searchsorted(run.recorded, steps, side="right") - 1
+    lowest = np.fmin.accumulate(run.losses, axis=0)
+    with np.errstate(over="ignore"):  # a loss beyond float32 is as good as infinite
+        return Curves(steps, run.losses[rows].astype(np.float32), lowest[rows].astype(np.float32))
+
+
+def sharpness_of(run: Trajectories) -> SharpnessHistory | None:
+    """The sharpness along `run`, if it was asked for."""
+    if run.sharpness is None or run.sharpness_steps is None:
+        return None
+    with np.errstate(over="ignore"):
+        values = run.sharpness.astype(np.float32)
+    return SharpnessHistory(run.sharpness_steps.astype(np.int64), values)
+
+
+def sharpness_limit(setting: Setting, spec: JobSpec) -> float:
+    """The sharpness above which the optimizer of `setting` leaves a quadratic at its rate."""
+    return spec.search.rules[setting.optimizer].stability_limit / setting.learning_rate
+
+
+def label(rule: Optimizer) -> str:
+    """`adam`, or `adam(beta1=0.8)` where a hyperparameter is not the default."""
+    default = type(rule)().hyperparameters
+    changed = [f"{k}={v:g}" for k, v in rule.hyperparameters.items() if v != default[k]]
+    return f"{rule.name}({', '.join(changed)})" if changed else rule.name
