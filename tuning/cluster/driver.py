@@ -18,8 +18,8 @@ from rich.console import Console
 
 from trainers import InvalidInput, Problem, ProblemFailed, SurefootError
 from trainers.errors import Unavailable
-from tuning.execution.base import user_code
 from tuning.execution.fair_share import Share
+from tuning.execution.in_process import user_code
 from tuning.execution.ray_pool import OnCluster
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.runner.progress import LineProgress
