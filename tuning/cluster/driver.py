@@ -57,7 +57,7 @@ def coordinate(job_id: str) -> int:
         except (InvalidInput, ProblemFailed) as error:
             with suppress(SurefootError):  # the next coordinator, or one at work, finds the same
                 job.fail(str(error))
-            job_log.say(f"failed: {error}")
+            job_log.say("\n".join([f"failed: {error}", *getattr(error, "__notes__", ())]))
             return 1
         except KeyboardInterrupt:
             job_log.say("stopped; what was done is kept")

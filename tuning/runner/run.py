@@ -136,7 +136,7 @@ def _train(
             return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
             store.hold()  # raises if somebody has taken over: then the failure is theirs to find
-            job.write(EVENTS, "".join(f"{note}\n" for note in error.__notes__))
+            job.write(EVENTS, "".join(f"{note}\n" for note in getattr(error, "__notes__", ())))
             job.write(FAILURE, f"{error}\n")
             raise
 

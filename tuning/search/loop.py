@@ -88,24 +88,22 @@ def run_loop(
         Unreachable: its database was away for ten minutes.
         LeaseHeld: another coordinator has taken over.
     """
-    return _Loop(spec, plan, pool, store, on_told, listeners).run()
+    core = Coordinator(plan, results_of(store))
+    return _Loop(spec, core, pool, store, on_told, listeners).run()
 
 
+@dataclass
 class _Loop:
     """One run of a job: what the pool has been given, and what it shall be given later."""
 
-    def __init__(
-        self,
-        spec: JobSpec,
-        plan: Plan,
-        pool: Pool,
-        store: StudyStore,
-        on_told: Callable[[list[SettingResult]], None],
-        listeners: Listeners,
-    ) -> None:
-        self._spec, self._pool, self._store = spec, pool, store
-        self._on_told, self._listeners = on_told, listeners
-        self._core = Coordinator(plan, results_of(store))
+    spec: JobSpec
+    core: Coordinator
+    pool: Pool
+    store: StudyStore
+    on_told: Callable[[list[SettingResult]], None]
+    listeners: Listeners
+
+    def __post_init__(self) -> None:
         self._begin = time.monotonic()
         # By when the pool is given them. The count decides between equals, and keeps their order.
         self._later: list[tuple[float, int, Submit]] = []
@@ -114,21 +112,21 @@ class _Loop:
         self._news: tuple[str, ...] = ()
 
     def run(self) -> list[SettingResult]:
-        renewer = LeaseRenewer(self._store)
-        actions = self._core.start()
+        renewer = LeaseRenewer(self.store)
+        actions = self.core.start()
         while True:
             finished = self._perform(actions)
             self._say(finished)
-            self._listeners.heartbeat()
+            self.listeners.heartbeat()
             if finished:
-                return self._core.told
+                return self.core.told
             renewer.renew()
             self._submit_due()
             if self._running == len(self._later):  # there is nothing in the pool to wait for
                 time.sleep(_POLL_SECONDS)
-            events = self._pool.wait(_POLL_SECONDS)
+            events = self.pool.wait(_POLL_SECONDS)
             self._count_up(events)
-            actions = [action for event in events for action in self._core.handle(event)]
+            actions = [action for event in events for action in self.core.handle(event)]
 
     def _perform(self, actions: Sequence[Action]) -> bool:
         """Whether the job is finished."""
@@ -139,25 +137,25 @@ class _Loop:
                     heapq.heappush(self._later, (when, next(self._count), action))
                     self._running += 1
                 case Tell(result=result):
-                    record = to_record(result, self._spec)
-                    _append(self._store, record, self._listeners.announce)
-                    self._on_told(self._core.told[: result.setting.number + 1])
+                    record = to_record(result, self.spec)
+                    _append(self.store, record, self.listeners.announce)
+                    self.on_told(self.core.told[: result.setting.number + 1])
                 case Fail(why=why):
                     failure = ProblemFailed(why)
-                    failure.add_note(str(self._core.history))
+                    failure.add_note(str(self.core.history))
                     raise failure
         return any(isinstance(action, Finish) for action in actions)
 
     def _submit_due(self) -> None:
         while self._later and self._later[0][0] <= time.monotonic():
             _, _, submit = heapq.heappop(self._later)
-            self._pool.submit(submit.task_id, submit.block)
+            self.pool.submit(submit.task_id, submit.block)
 
     def _count_up(self, events: Sequence[Event]) -> None:
         news = []
         for event in events:
             if isinstance(event, TaskProgress):
-                self._listeners.task_progress(event)
+                self.listeners.task_progress(event)
                 continue
             self._running -= 1
             if isinstance(event, Done):
@@ -168,10 +166,10 @@ class _Loop:
         self._news = tuple(news)
 
     def _say(self, finished: bool) -> None:
-        self._listeners.progress(
+        self.listeners.progress(
             Progress(
-                self._core.told,
-                self._spec.search.settings,
+                self.core.told,
+                self.spec.search.settings,
                 self._restarts,
                 self._running,
                 time.monotonic() - self._begin,
