@@ -46,7 +46,7 @@ class Labels:
         # The settings share their starts, and each counts once.
         by_start = {
             start: loss
-            for r in reversed(results)
+            for r in {r.setting.starts: r for r in reversed(results)}.values()
             for start, loss in zip(r.setting.starts, r.restarts.start_loss, strict=True)
         }
         starts = np.array(list(by_start.values()), dtype=np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 from tuning.spec.search_space import LEARNING_RATE
@@ -89,7 +90,7 @@ class Setting:
         """The hyperparameter that every search has."""
         return self.blocks[0].learning_rate
 
-    @property
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """(R,): the start of each restart, block after block."""
         return tuple(start for block in self.blocks for start in block.starts)
