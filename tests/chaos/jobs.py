@@ -15,7 +15,7 @@ import tuning
 from deploy.cluster import Cluster
 from tuning.jobs.base import Job
 from tuning.jobs.local import LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 
 __all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "table_of"]
 

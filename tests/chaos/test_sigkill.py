@@ -23,7 +23,7 @@ import pytest
 
 from tests.support.processes import end, living, wait_until_gone
 from tuning.jobs.local import LocalJob, LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.storage.file_lease import holder
 from tuning.study import StudyStore
 

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.pool import NullPool
 
 from tests.support.postgres_server import Postgres
+from tuning.spec.search_space import Dimension, SearchSpace
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import JsonValue, StudyStore, TrialRecord
 
@@ -26,9 +27,15 @@ __all__ = [
     "plain_journal",
     "record",
     "said_by_optuna",
+    "space",
 ]
 
 ATTRIBUTES: dict[str, JsonValue] = {"job": {"name": "xor", "seed": 3}, "settings": 24}
+
+
+def space(optimizers: tuple[str, ...] = ("gd", "adam"), low: float = 1e-4) -> SearchSpace:
+    """What the trials of `record` were searched in."""
+    return SearchSpace(optimizers, (Dimension("learning_rate", low, 10.0),))
 
 
 def record(number: int, size: int = 0) -> TrialRecord:
@@ -39,9 +46,7 @@ def record(number: int, size: int = 0) -> TrialRecord:
             "learning_rate": 1e-3 * (number % 7 + 1),
             "optimizer": ("gd", "adam")[number % 2],
         },
-        low=1e-4,
-        high=10.0,
-        choices=("gd", "adam"),
+        space=space(),
         value=(number - 5.5) ** 2,
         constraints=(float(5 - number), -1.0),
         attributes={

@@ -15,7 +15,7 @@ import pytest
 
 from tuning.cli.main import main
 from tuning.jobs.local import LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 

@@ -140,7 +140,7 @@ def _facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
 
 
 def _facts_here(job: LocalJob) -> dict[str, Any]:
-    from tuning.search.loop import results_of
+    from tuning.search.records import results_of
 
     facts = _facts(job, len(results_of(job.study())), job.spec.search.settings)
     return {**facts, "created": job.header["created"], "folder": str(job.folder)}

@@ -132,6 +132,8 @@ def _carry_through(job: LocalJob, workers: Any, quiet: bool, as_json: bool) -> i
     except (ProblemFailed, Unreachable, LeaseLost, OSError) as error:
         why = _explained(error) if isinstance(error, OSError) else str(error)
         click.echo(f"surefoot: job {job.id} failed: {why}", err=True)
+        for note in getattr(error, "__notes__", ()):  # the coordinator's last events
+            click.echo(note, err=True)
         click.echo(
             f"surefoot: what was done is kept. Once mended, go on with: surefoot resume {job.id}",
             err=True,

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from trainers import InvalidInput, Problem, ProblemFailed, SurefootError
 from trainers.errors import Unavailable
-from tuning.execution.base import user_code
 from tuning.execution.fair_share import Share
+from tuning.execution.in_process import user_code
 from tuning.execution.ray_pool import OnCluster
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.runner.progress import LineProgress
@@ -57,7 +57,7 @@ def coordinate(job_id: str) -> int:
         except (InvalidInput, ProblemFailed) as error:
             with suppress(SurefootError):  # the next coordinator, or one at work, finds the same
                 job.fail(str(error))
-            job_log.say(f"failed: {error}")
+            job_log.say("\n".join([f"failed: {error}", *getattr(error, "__notes__", ())]))
             return 1
         except KeyboardInterrupt:
             job_log.say("stopped; what was done is kept")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from trainers import InvalidInput, SurefootError
-from tuning.execution.ray_pool import ONE_THREAD
+from tuning.execution.ray_session import ONE_THREAD
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -94,6 +94,9 @@ def test_a_problem_that_raises(
     assert any(f'{tmp_path / "steep_wells.py"}", line 11, in loss_and_gradient' in t for t in trace)
     assert "ArithmeticError: beyond the table" in trace
     assert trace[-1].endswith("Once mended, go on with: surefoot resume Steep-1")
+    events = (home / "jobs" / "Steep-1" / "coordinator-events.txt").read_text(encoding="utf-8")
+    assert events in ran.err
+    assert events.endswith("raised (ArithmeticError: beyond the table): the job fails\n")
 
     # What was done is kept, and can be looked at.
     facts = json.loads(surefoot(home, "status", "Steep-1", "--json").out)

@@ -21,7 +21,7 @@ from tests.support.surefoot_command import WELLS, complaint, results_in, surefoo
 from trainers import Basin
 from tuning.cli.main import cli
 from tuning.jobs.local import LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 

@@ -17,10 +17,11 @@ from tests.support.postgres_server import Postgres
 from trainers import Problem, get_problem
 from trainers.errors import Unavailable
 from tuning.cluster import driver, submit
-from tuning.execution.base import InProcessPool, Pool
+from tuning.execution import ray_pool
+from tuning.execution.base import Pool
+from tuning.execution.in_process import InProcessPool
 from tuning.jobs.base import FAILURE, REPORT, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
-from tuning.runner import run
 from tuning.storage.file_lease import LeaseHeld
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.trial.task import TrainingConfig
@@ -42,7 +43,7 @@ def job(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterJob]:
     def pool(problem: Problem, config: TrainingConfig, **_: Any) -> Pool:
         return InProcessPool(problem, config)
 
-    monkeypatch.setattr(run, "RayPool", pool)
+    monkeypatch.setattr(ray_pool, "RayPool", pool)
     monkeypatch.setattr(submit, "RayJobs", FakeRay())
     monkeypatch.setattr(driver, "_TRACKING_PATIENCE_SECONDS", 0.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)

@@ -16,14 +16,18 @@ from ray.exceptions import OwnerDiedError
 from threadpoolctl import threadpool_info
 
 import tuning
+from tests.support.made_results import block, setting
 from trainers import Problem, get_problem
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
-from tuning.execution.base import Done, Event, Failed, InProcessPool, Lost, Pool, TaskId
-from tuning.execution.ray_pool import ONE_THREAD, RayPool
+from tuning.execution.base import Done, Event, Failed, Lost, Pool, TaskId, TaskProgress
+from tuning.execution.in_process import InProcessPool
+from tuning.execution.ray_pool import RayPool
+from tuning.execution.ray_session import ONE_THREAD
 from tuning.search.loop import Progress
 from tuning.spec.job import read_spec
-from tuning.trial.result import Role, Setting
+from tuning.trial.result import SettingResult
+from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig, checkpoints
 
 STEPS, RESTARTS = 60, 12
@@ -129,33 +133,34 @@ def open_pool(
         pool.close()
 
 
-def setting(number: int, rate: float = 0.05, restarts: int = RESTARTS) -> Setting:
-    return Setting(number, number % 2, rate, Role.SEARCH, 3 * number, restarts)
+def task(number: int, rate: float = 0.05, restarts: int = RESTARTS) -> Block:
+    return block(rate, optimizer=number % 2, first=3 * number, restarts=restarts)
 
 
 def collect(pool: Pool, count: int) -> list[Event]:
-    """The next `count` events."""
+    """The next `count` events with which tasks end."""
     events: list[Event] = []
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(events) < count:
         assert time.monotonic() < deadline, events
-        events += pool.wait(0.5)
+        events += [e for e in pool.wait(0.5) if not isinstance(e, TaskProgress)]
     assert len(events) == count
     return events
 
 
-def carry_out(pool: Pool, settings: Sequence[Setting]) -> dict[TaskId, Event]:
+def carry_out(pool: Pool, tasks: Sequence[Block]) -> dict[TaskId, Event]:
     """Submit all, and wait for all."""
-    for number, one in enumerate(settings):
-        pool.submit(TaskId(one.number, number), one)
-    return {event.task_id: event for event in collect(pool, len(settings))}
+    for number, one in enumerate(tasks):
+        pool.submit(TaskId(number, 0), one)
+    return {event.task_id: event for event in collect(pool, len(tasks))}
 
 
 def facts(event: Event) -> dict[str, Any]:
     """What a task found, without the times of the host."""
     assert isinstance(event, Done), event
     times = ("training_seconds", "classifying_seconds", "finished_at")
-    return {key: v for key, v in event.result.to_json().items() if key not in times}
+    whole = SettingResult.join(setting(0, 1.0), [event.result]).to_json()
+    return {key: v for key, v in whole.items() if key not in times}
 
 
 # --------------------------------------------------------------------------------- every pool
@@ -163,21 +168,21 @@ def facts(event: Event) -> dict[str, Any]:
 
 def test_every_ticket_comes_back_once(open_pool: Callable[[Problem], Pool]) -> None:
     pool = open_pool(get_problem("double-well"))
-    settings = [setting(n, restarts=1 + n % 3) for n in range(20)]
-    events = carry_out(pool, settings)
-    assert sorted(events) == [TaskId(n, n) for n in range(20)]
+    tasks = [task(n, restarts=2 + n % 3) for n in range(20)]
+    events = carry_out(pool, tasks)
+    assert sorted(events) == [TaskId(n, 0) for n in range(20)]
     for task_id, event in events.items():
         assert isinstance(event, Done)
-        assert event.result.setting == settings[task_id.number]
+        assert event.result.block == tasks[task_id.number]
     assert pool.wait(0.2) == []
 
 
 def test_tickets_may_be_added_while_others_run(open_pool: Callable[[Problem], Pool]) -> None:
     pool = open_pool(get_problem("double-well"))
     for n in range(4):
-        pool.submit(TaskId(n, 0), setting(n))
+        pool.submit(TaskId(n, 0), task(n))
     seen = [event.task_id for event in pool.wait(PATIENCE_SECONDS)]
-    pool.submit(TaskId(2, 0, attempt=1), setting(2))
+    pool.submit(TaskId(2, 0, attempt=1), task(2))
     seen += [event.task_id for event in collect(pool, 5 - len(seen))]
     assert sorted(seen) == sorted([*(TaskId(n, 0) for n in range(4)), TaskId(2, 0, attempt=1)])
 
@@ -191,7 +196,7 @@ def test_nothing_queued_is_no_reason_to_wait(open_pool: Callable[[Problem], Pool
 
 def test_shapes_and_times(open_pool: Callable[[Problem], Pool]) -> None:
     begin = time.time()
-    (event,) = carry_out(open_pool(get_problem("double-well")), [setting(0)]).values()
+    (event,) = carry_out(open_pool(get_problem("double-well")), [task(0)]).values()
     assert isinstance(event, Done)
     result = event.result
     kept = len(checkpoints(STEPS))
@@ -207,8 +212,8 @@ def test_what_the_user_s_code_raises_comes_back_with_its_traceback(
     open_pool: Callable[[Problem], Pool],
 ) -> None:
     pool = open_pool(Raising())
-    events = carry_out(pool, [setting(0, 0.5), setting(2, 3.0)])
-    good, bad = events[TaskId(0, 0)], events[TaskId(2, 1)]
+    events = carry_out(pool, [task(0, 0.5), task(2, 3.0)])
+    good, bad = events[TaskId(0, 0)], events[TaskId(1, 0)]
     assert isinstance(good, Done)
     assert isinstance(bad, Failed)
     assert bad.trace.startswith("Traceback (most recent call last)")
@@ -217,13 +222,13 @@ def test_what_the_user_s_code_raises_comes_back_with_its_traceback(
     line = first + next(i for i, text in enumerate(lines) if "raise ArithmeticError" in text)
     assert f'{Path(__file__).name}", line {line}, in loss_and_gradient' in bad.trace
     # The pool goes on.
-    assert isinstance(carry_out(pool, [setting(4, 0.5)])[TaskId(4, 0)], Done)
+    assert isinstance(carry_out(pool, [task(4, 0.5)])[TaskId(0, 0)], Done)
 
 
 def test_a_problem_that_ends_the_program_ends_its_task_only(
     open_pool: Callable[[Problem], Pool],
 ) -> None:
-    (event,) = carry_out(open_pool(Leaving()), [setting(0)]).values()
+    (event,) = carry_out(open_pool(Leaving()), [task(0)]).values()
     assert isinstance(event, Failed)
     assert "SystemExit: no licence" in event.trace
 
@@ -233,14 +238,14 @@ def test_closing_drops_what_is_queued_and_may_be_done_twice(
 ) -> None:
     pool = open_pool(get_problem("double-well"))
     for n in range(6):
-        pool.submit(TaskId(n, 0), setting(n))
+        pool.submit(TaskId(n, 0), task(n))
     pool.close()
     assert pool.wait(5.0) == []
     pool.close()
 
 
 def test_tasks_have_one_blas_thread(open_pool: Callable[[Problem], Pool]) -> None:
-    for event in carry_out(open_pool(Threads()), [setting(n) for n in range(3)]).values():
+    for event in carry_out(open_pool(Threads()), [task(n) for n in range(3)]).values():
         assert isinstance(event, Done)
         assert event.result.restarts.validation_loss.tolist() == [1.0] * RESTARTS
 
@@ -267,15 +272,30 @@ def test_a_class_of_a_script_travels(open_pool: Callable[[Problem], Pool]) -> No
     exec(MAIN, script)
     problem = script["Tilted"]()
     assert type(problem).__module__ == "__main__"
-    (event,) = carry_out(open_pool(problem), [setting(0)]).values()
-    (here,) = carry_out(InProcessPool(problem, CONFIG), [setting(0)]).values()
+    (event,) = carry_out(open_pool(problem), [task(0)]).values()
+    (here,) = carry_out(InProcessPool(problem, CONFIG), [task(0)]).values()
     assert facts(event) == facts(here)
 
 
 def test_a_class_of_an_imported_module_travels(open_pool: Callable[[Problem], Pool]) -> None:
-    (event,) = carry_out(open_pool(Bowl()), [setting(1)]).values()
+    (event,) = carry_out(open_pool(Bowl()), [task(1)]).values()
     assert isinstance(event, Done)
     np.testing.assert_array_equal(event.result.restarts.largest_curvature.round(6), 1.0)
+
+
+class Telling(InProcessPool):
+    """Says how far each task is, as a pool may."""
+
+    def wait(self, timeout: float) -> list[Event]:
+        ended = super().wait(timeout)
+        return [e for end in ended for e in (TaskProgress(end.task_id, STEPS // 2), end)]
+
+
+def test_a_pool_may_say_how_far_its_tasks_are() -> None:
+    tasks = [task(n) for n in range(3)]
+    silent, telling = (carry_out(pool(Bowl(), CONFIG), tasks) for pool in (InProcessPool, Telling))
+    assert sorted(silent) == sorted(telling)
+    assert all(facts(silent[one]) == facts(telling[one]) for one in silent)
 
 
 # ----------------------------------------------------------------------------- pools together
@@ -294,10 +314,10 @@ def test_a_class_of_an_imported_module_travels(open_pool: Callable[[Problem], Po
 def test_pools_agree_to_the_bit(problem: dict[str, Any]) -> None:
     made = get_problem(**problem)
     # The last diverges, or walks about.
-    settings = [setting(0, 0.01), setting(1, 0.1), setting(2, 0.7), setting(4, 30.0)]
+    tasks = [task(0, 0.01), task(1, 0.1), task(2, 0.7), task(4, 30.0)]
     here, there = InProcessPool(made, CONFIG), RayPool(made, CONFIG)
     try:
-        one, other = carry_out(here, settings), carry_out(there, settings)
+        one, other = carry_out(here, tasks), carry_out(there, tasks)
     finally:
         there.close()
     for task_id, event in one.items():
@@ -311,7 +331,7 @@ def test_pools_agree_to_the_bit(problem: dict[str, Any]) -> None:
 def test_workers_start_with_one_thread() -> None:
     """Set before NumPy is imported there, for what is not under threadpoolctl's rule."""
     pool = RayPool(Environment(), CONFIG)
-    (event,) = carry_out(pool, [setting(0)]).values()
+    (event,) = carry_out(pool, [task(0)]).values()
     pool.close()
     assert isinstance(event, Done)
     assert event.result.restarts.validation_loss.tolist() == [float(len(ONE_THREAD))] * RESTARTS
@@ -320,7 +340,7 @@ def test_workers_start_with_one_thread() -> None:
 @pytest.mark.usefixtures("ray")
 def test_a_problem_that_does_not_arrive_is_the_problem_s_failure() -> None:
     pool = RayPool(Immovable(), CONFIG)
-    (event,) = carry_out(pool, [setting(0)]).values()
+    (event,) = carry_out(pool, [task(0)]).values()
     pool.close()
     assert isinstance(event, Failed)
     assert "cannot live here" in event.trace
@@ -335,7 +355,7 @@ def test_a_problem_that_the_cluster_has_lost_is_no_failure() -> None:
 
     pool = RayPool(Bowl(), CONFIG)
     pool._remote = pool._ray.remote(max_retries=0)(lose)
-    (event,) = carry_out(pool, [setting(0)]).values()
+    (event,) = carry_out(pool, [task(0)]).values()
     pool.close()
     assert isinstance(event, Lost)
     assert "OwnerDiedError" in event.why
@@ -346,7 +366,7 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path: Path) -> None:
     pool = RayPool(Deadly(tmp_path / "killed"), CONFIG)
     try:
         first = TaskId(0, 0)
-        pool.submit(first, setting(0))
+        pool.submit(first, task(0))
         begin = time.monotonic()
         (event,) = collect(pool, 1)
         # 2 s on an idle machine (see `PATIENCE_SECONDS`), and a worker must be started first.
@@ -357,8 +377,8 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path: Path) -> None:
         assert len(event.why.splitlines()) == 1
         # Ray did not try again behind our back, and goes on.
         assert pool.wait(1.0) == []
-        (again,) = carry_out(pool, [setting(0)]).values()
-        (calm,) = carry_out(InProcessPool(DoubleWell(), CONFIG), [setting(0)]).values()
+        (again,) = carry_out(pool, [task(0)]).values()
+        (calm,) = carry_out(InProcessPool(DoubleWell(), CONFIG), [task(0)]).values()
         assert facts(again) == facts(calm)
     finally:
         pool.close()

@@ -23,7 +23,8 @@ from trainers.problems.landscapes import DoubleWell
 from tuning.jobs.local import LocalJobs, State
 from tuning.report.export import to_toml
 from tuning.report.model import Report
-from tuning.search.loop import Progress, results_of
+from tuning.search.loop import Progress
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 from tuning.trial.task import split_into_tasks
@@ -207,10 +208,10 @@ def test_restarts_are_trained_again_bit_for_bit(runs: Runs, name: str, workers: 
     diverged = [r.setting.number for r in results if r.restarts.diverged.any()]
     for number in {0, len(results) // 2, last, *diverged[:1]}:
         result = results[number]
-        first, count = result.setting.first, result.setting.restarts
-        for restart in (first, first + count // 2, first + count - 1):
+        starts = result.setting.starts
+        for restart in (starts[0], starts[len(starts) // 2], starts[-1]):
             again = tuning.replay(run.id, setting=number, restart=restart, home=run.home)
-            i = restart - first
+            i = starts.index(restart)
             assert again.differences == ()
             assert again.learning_rate == result.setting.learning_rate
             assert again.outcome.loss == pytest.approx(result.restarts.loss[i], abs=0, nan_ok=True)

@@ -13,7 +13,15 @@ import optuna
 import pytest
 
 from tests.support.postgres_server import Postgres
-from tests.support.study_places import ATTRIBUTES, Database, Journal, Place, record, said_by_optuna
+from tests.support.study_places import (
+    ATTRIBUTES,
+    Database,
+    Journal,
+    Place,
+    record,
+    said_by_optuna,
+    space,
+)
 from trainers.errors import InvalidInput
 from tuning.study import JsonValue, StudyStore, TrialRecord
 from tuning.study.counts import count
@@ -94,8 +102,8 @@ def test_a_store_opened_before_another_one_wrote_does_not_write_it_twice(
         (replace(record(0), constraints=(math.nan,)), "not finite"),
         (replace(record(0), attributes={"loss": math.inf}), "not JSON compliant"),
         (replace(record(0), attributes={"loss": {1, 2}}), "not JSON"),  # type: ignore[dict-item]
-        (replace(record(0), low=0.5), "learning_rate"),
-        (replace(record(0), choices=("adam",)), "gd"),
+        (replace(record(0), space=space(low=0.5)), "learning_rate"),
+        (replace(record(0), space=space(("adam",))), "gd"),
         (replace(record(0), params={"learning_rate": 0.1}), "optimizer"),
     ],
 )
