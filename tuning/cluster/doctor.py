@@ -16,12 +16,12 @@ from textwrap import shorten
 from typing import Any
 
 from trainers import InvalidInput, SurefootError
+from trainers._mask import mask
 from tuning import tracking
 from tuning.cluster.ray_jobs import RayJobs
 from tuning.execution.ray_nodes import OBJECT_BYTES, cluster_facts
 from tuning.jobs.cluster import ClusterJobs
 from tuning.jobs.local import LocalJobs
-from tuning.storage import postgres
 
 __all__ = ["PROBED", "Finding", "examine", "probe"]
 
@@ -124,7 +124,7 @@ def _database(storage: str | None) -> dict[str, Any]:
     except SurefootError as error:
         return {"error": str(error)}
     assert row is not None  # it selects one
-    return {"id": row[0], "writes": row[1], "user": row[2], "at": postgres.mask(database.url)}
+    return {"id": row[0], "writes": row[1], "user": row[2], "at": mask(database.url)}
 
 
 def _mlflow() -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _mlflow() -> dict[str, Any]:
         tracking.reach(uri)
     except InvalidInput as error:
         return {"error": str(error)}
-    return {"at": tracking.mask(uri)}
+    return {"at": mask(uri)}
 
 
 def _finding(what: str, seen: dict[str, Any]) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 
 from trainers import InvalidInput, Problem
-from tuning import tracking
+from trainers._mask import mask
 from tuning.analysis.problem_info import problem_facts
 from tuning.cluster import bundle
 from tuning.cluster.handle import SubmittedJob, database_at
@@ -60,9 +60,9 @@ def submit(
     checked, problem = prepare(source, own)
     database = database_at(storage or checked.storage.url)
     who = _owner(owner)
-    if (uri := checked.tracking.uri) is not None and tracking.mask(uri) != uri:
+    if (uri := checked.tracking.uri) is not None and mask(uri) != uri:
         raise InvalidInput(
-            f"tracking.uri = {tracking.mask(uri)!r}: whoever reads the job would see its password; "
+            f"tracking.uri = {mask(uri)!r}: whoever reads the job would see its password; "
             "leave it out, the cluster has MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     ray = RayJobs(address)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput
+from trainers._mask import mask
 from tuning.jobs.base import FAILURE, REPORT, Job, State, unknown_job
 from tuning.jobs.schema import CREATING, TABLES, Entry, Line, is_ready, put
 from tuning.storage import postgres
@@ -114,7 +115,7 @@ class ClusterJobs:
         if job is None:
             ids = [entry.id for entry in self.entries()]
             none = "no job has been submitted yet"
-            raise unknown_job(job_id, postgres.mask(self.url), ids, none)
+            raise unknown_job(job_id, mask(self.url), ids, none)
         return job
 
 
@@ -131,7 +132,7 @@ class ClusterJob(Job):
 
     @property
     def place(self) -> str:
-        return postgres.mask(self.database.url)
+        return mask(self.database.url)
 
     @property
     def entry(self) -> Entry:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput, Problem, starts
+from trainers._mask import mask
 from trainers.training.engine import check_problem
 from tuning import tracking
 from tuning.analysis.problem_info import problem_facts
@@ -157,7 +158,7 @@ def create_job(
     try:
         job.create_study()
     except (InvalidInput, OSError, postgres.Unreachable) as error:
-        why = f"the study {postgres.mask(job.study_url)} cannot be made: {error}"
+        why = f"the study {mask(job.study_url)} cannot be made: {error}"
         shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
         raise InvalidInput(why) from error
     return job

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import unquote
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput, SurefootError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Connection: TypeAlias = psycopg.Connection[TupleRow]
 
-__all__ = ["POSTGRES", "Unreachable", "check", "connect", "mask", "translate_errors"]
+__all__ = ["POSTGRES", "Unreachable", "check", "connect", "translate_errors"]
 
 POSTGRES = "postgresql+psycopg://"
 
@@ -39,7 +39,6 @@ LASTING = re.compile(
 )
 # Insufficient privilege; a read-only transaction, as in a standby.
 REFUSALS = ("42501", "25006")
-SECRET = re.compile(r"password|secret", re.IGNORECASE)
 
 
 class Unreachable(SurefootError):
@@ -50,19 +49,6 @@ class Unreachable(SurefootError):
             f"cannot reach the database {mask(url)}: {reason}; "
             "start it or wait for it, or correct SUREFOOT_STORAGE_URL or storage.url"
         )
-
-
-def mask(url: str) -> str:
-    """`url` without its passwords, to be shown. Rather too much is hidden than too little."""
-    # A password may hold any sign, also "@" and "/" that its owner forgot to write as %40 and %2F.
-    shown = re.sub(r"(://[^:@/?]*:).*@", r"\1***@", url, count=1, flags=re.DOTALL)
-    # Nor is it a port, if the host was forgotten.
-    shown = re.sub(r"(://[^:@/?]*:)(?!\*\*\*@|[\d,]*(?:[/?,]|$))[^/?]*", r"\1***", shown, count=1)
-    return re.sub(
-        r"(?<=[?&])([^=&]*)=[^&]*",
-        lambda match: f"{match[1]}=***" if SECRET.search(unquote(match[1])) else match[0],
-        shown,
-    )
 
 
 def check(url: str) -> None:

@@ -22,9 +22,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from trainers._mask import mask
 from trainers.errors import SurefootError
 from tuning.storage.file_lease import Holder, LeaseHeld
-from tuning.storage.postgres import connect, mask, translate_errors
+from tuning.storage.postgres import connect, translate_errors
 
 if TYPE_CHECKING:
     from tuning.storage.postgres import Connection

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import POSTGRES, connect, mask, translate_errors
+from tuning.storage.postgres import POSTGRES, connect, translate_errors
 from tuning.study.store import CREATED, StudyStore
 
 __all__ = ["count", "counts"]

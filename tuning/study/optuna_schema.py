@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import POSTGRES, connect, mask, translate_errors
+from tuning.storage.postgres import POSTGRES, connect, translate_errors
 from tuning.study.log_filter import quiet
 
 if TYPE_CHECKING:

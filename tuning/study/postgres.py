@@ -16,8 +16,9 @@ from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import Unreachable, mask, translate_errors
+from tuning.storage.postgres import Unreachable, translate_errors
 from tuning.storage.postgres_lease import LeaseLost, PostgresLease
 from tuning.study.optuna_schema import (
     check_tables,

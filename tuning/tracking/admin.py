@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.tracking.address import mask
 from tuning.tracking.mlflow_store import ENVIRONMENT, check_port, failures, quiet
 
 if TYPE_CHECKING:

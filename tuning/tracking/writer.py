@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tuning.tracking.address import check, link, mask
+from trainers._mask import mask
+from tuning.tracking.address import check, link
 from tuning.tracking.mlflow_store import ENVIRONMENT, Store, failures, is_transient, quiet
 from tuning.tracking.run import Run
 from tuning.tracking.view import view_tags

@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.network_proxy import Proxy
 from tests.support.postgres_server import Postgres
+from trainers._mask import mask
 from tuning.storage.file_lease import Holder, LeaseHeld
-from tuning.storage.postgres import Unreachable, connect, mask, translate_errors
+from tuning.storage.postgres import Unreachable, connect, translate_errors
 from tuning.storage.postgres_lease import PostgresLease, held, holder
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -22,7 +22,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from trainers.errors import InvalidInput
-from tuning.tracking import Run, Tracker, check, mask
+from tuning.tracking import Run, Tracker, check
 from tuning.tracking.run import DIGEST_TAG, KEY_TAG, NOT_FINITE_TAG
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -559,21 +559,6 @@ def test_a_digest_is_of_the_content() -> None:
 def test_a_key_that_mlflow_could_not_search_for(key: str) -> None:
     with pytest.raises(ValueError, match="not of the form <job id>/<trial number>"):
         make_run(0, key=key)
-
-
-@pytest.mark.parametrize(
-    ("uri", "masked"),
-    [
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("https://me:pa:ss@host/mlflow", "https://me:***@host/mlflow"),
-        ("postgresql+psycopg://me:p@ss/w@host:5432/db", "postgresql+psycopg://me:***@host:5432/db"),
-        ("mysql://host/db?user=me&password=secret&x=1", "mysql://host/db?user=me&password=***&x=1"),
-        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
-        ("http://[::1", "http://[::1"),
-    ],
-)
-def test_mask(uri: str, masked: str) -> None:
-    assert mask(uri) == masked
 
 
 @pytest.mark.parametrize(
