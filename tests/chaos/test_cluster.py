@@ -25,11 +25,10 @@ from tests.chaos.faults import FAULTS, Fault, World
 from tests.chaos.jobs import Answer, answer_of, calm, mlflow_in_database, table_of
 from tests.chaos.machine import set_clock, small_disk
 from tuning.cluster.handle import ENDS, SubmittedJob
-from tuning.cluster.ray_jobs import RayUnreachable
 from tuning.cluster.submit import submit
+from tuning.errors import RayUnreachable, Unreachable
 from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
-from tuning.storage.postgres import Unreachable
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = int(os.environ.get("SUREFOOT_CHAOS_FAULTS", "20"))

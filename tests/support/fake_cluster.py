@@ -11,7 +11,8 @@ from typing import Any
 
 from tests.support.postgres_server import Postgres
 from tests.support.study_places import record
-from tuning.cluster.ray_jobs import ALIVE, RayUnreachable
+from tuning.cluster.ray_jobs import ALIVE
+from tuning.errors import RayUnreachable
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore

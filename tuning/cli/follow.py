@@ -43,7 +43,7 @@ def lines(
     A database that is away is waited for.
     """
     from tuning.cluster.handle import ENDS
-    from tuning.storage.postgres import Unreachable
+    from tuning.errors import Unreachable
 
     trouble, shown = "", 0
     while True:

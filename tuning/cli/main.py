@@ -105,9 +105,8 @@ def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
 def _carry_through(job: LocalJob, workers: Any, quiet: bool, as_json: bool) -> int:
     from rich.console import Console
 
+    from tuning.errors import LeaseLost, Unreachable
     from tuning.runner.run import run_job
-    from tuning.storage.postgres import Unreachable
-    from tuning.storage.postgres_lease import LeaseLost
 
     spec = job.spec
     console = Console(stderr=as_json, highlight=False)

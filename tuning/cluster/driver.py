@@ -16,8 +16,16 @@ from typing import Self
 
 from rich.console import Console
 
-from trainers import InvalidInput, Problem, ProblemFailed, SurefootError
-from trainers.errors import Unavailable
+from trainers import Problem
+from tuning.errors import (
+    InvalidInput,
+    LeaseHeld,
+    LeaseLost,
+    ProblemFailed,
+    SurefootError,
+    Transient,
+    Unavailable,
+)
 from tuning.execution.base import user_code
 from tuning.execution.fair_share import Share
 from tuning.execution.ray_pool import OnCluster
@@ -25,9 +33,6 @@ from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.runner.progress import LineProgress
 from tuning.runner.run import MISSING, run_job
 from tuning.search.loop import Progress
-from tuning.storage import postgres
-from tuning.storage.file_lease import LeaseHeld
-from tuning.storage.postgres_lease import LeaseLost
 
 __all__ = ["coordinate"]
 
@@ -51,7 +56,7 @@ def coordinate(job_id: str) -> int:
         job_log.say(f"coordinator {os.getpid()} on {socket.gethostname()} begins")
         try:
             _carry_through(job, job_log)
-        except (LeaseHeld, LeaseLost, Unavailable, postgres.Unreachable, OSError) as error:
+        except (LeaseHeld, LeaseLost, Unavailable, Transient, OSError) as error:
             job_log.say(f"coordinator {os.getpid()} leaves: {error}")
             return 1
         except (InvalidInput, ProblemFailed) as error:

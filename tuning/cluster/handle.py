@@ -12,12 +12,12 @@ from trainers import InvalidInput, ProblemFailed
 from tuning import tracking
 from tuning.cluster.launch import launch, submission_of
 from tuning.cluster.ray_jobs import ADDRESS, RayJobs
+from tuning.errors import Unreachable
 from tuning.jobs.base import FAILURE, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.jobs.schema import Line
 from tuning.runner.local_api import load_report
 from tuning.storage.file_lease import Holder
-from tuning.storage.postgres import Unreachable
 
 if TYPE_CHECKING:
     import optuna

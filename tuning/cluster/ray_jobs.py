@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from trainers import InvalidInput, SurefootError
+from tuning.errors import InvalidInput, RayUnreachable
 from tuning.execution.ray_pool import ONE_THREAD
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ ADDRESS = "RAY_API_SERVER_ADDRESS"
 _ANSWER_SECONDS = 20.0
 #: States of a submission in which its driver may still come, or is there.
 ALIVE = ("PENDING", "RUNNING")
-
-
-class RayUnreachable(SurefootError):
-    """Ray does not answer now."""
 
 
 class RayJobs:

@@ -19,7 +19,8 @@ from tuning.analysis.problem_info import problem_facts
 from tuning.cluster import bundle
 from tuning.cluster.handle import SubmittedJob, database_at
 from tuning.cluster.launch import BUNDLE, MOST_AT_ONCE, launch
-from tuning.cluster.ray_jobs import RayJobs, RayUnreachable
+from tuning.cluster.ray_jobs import RayJobs
+from tuning.errors import RayUnreachable
 from tuning.jobs.base import HEADER, PROBLEM, pickled, stem_of
 from tuning.jobs.cluster import ClusterJob
 from tuning.runner.local_api import prepare, sourced

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from trainers import SurefootError
 from tuning.cluster.launch import launch, submission_of
 from tuning.cluster.ray_jobs import ALIVE, RayJobs
+from tuning.errors import Unreachable
 from tuning.jobs.cluster import ClusterJob
-from tuning.storage.postgres import Unreachable
 
 if TYPE_CHECKING:
     from tuning.jobs.cluster import ClusterJobs

@@ -17,9 +17,10 @@ from typing import Any
 
 import cloudpickle
 
-from trainers import InvalidInput, Problem
+from trainers import Problem
 from trainers._suggest import nearest
 from trainers.problems.mlp import MLP
+from tuning.errors import InvalidInput, JobNotFound
 from tuning.spec.job import JobSpec, read_spec
 from tuning.storage.file_lease import Holder
 from tuning.study import StudyStore
@@ -74,7 +75,7 @@ class Job(ABC):
         """The study, to read it.
 
         Raises:
-            InvalidInput: there is none.
+            StudyNotFound: there is none.
         """
 
     @property
@@ -147,11 +148,11 @@ class Job(ABC):
         return problem
 
 
-def unknown_job(job_id: str, place: str, ids: Sequence[str], none: str) -> InvalidInput:
+def unknown_job(job_id: str, place: str, ids: Sequence[str], none: str) -> JobNotFound:
     """That `place` has no such job; of the `ids` that it has, the oldest first, the newest are
     shown; `none` is said where it has none."""
     hint = nearest(job_id, reversed(ids)) if ids else f"; {none}"
-    return InvalidInput(f"no job {job_id!r} in {place}{hint}")
+    return JobNotFound(f"no job {job_id!r} in {place}{hint}")
 
 
 def stem_of(name: str) -> str:

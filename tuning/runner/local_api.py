@@ -15,6 +15,7 @@ from trainers._mask import mask
 from trainers.training.engine import check_problem
 from tuning import tracking
 from tuning.analysis.problem_info import problem_facts
+from tuning.errors import Unreachable
 from tuning.execution.base import user_code
 from tuning.jobs.base import Job
 from tuning.jobs.local import LocalJob, LocalJobs
@@ -23,7 +24,6 @@ from tuning.report.model import Report
 from tuning.runner.run import Workers, check_workers, report_of, run_facts, run_job, saved_facts
 from tuning.search.loop import Listener, make_proposer, results_of
 from tuning.spec.job import JobSpec, folder_of, read_spec
-from tuning.storage import postgres
 from tuning.study import StudyStore
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def create_job(
     job = home.create(spec, header, problem if own else None)
     try:
         job.create_study()
-    except (InvalidInput, OSError, postgres.Unreachable) as error:
+    except (InvalidInput, OSError, Unreachable) as error:
         why = f"the study {mask(job.study_url)} cannot be made: {error}"
         shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
         raise InvalidInput(why) from error

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from trainers import InvalidInput, ProblemFailed
 from tuning.analysis.build import next_confirmations
+from tuning.errors import Unreachable
 from tuning.execution.base import Done, Lost, Pool
 from tuning.search.coordinator import Action, Coordinator, Fail, Finish, Plan, Submit, Tell
 from tuning.search.proposer import Proposal, Proposer, Told
 from tuning.spec.job import JobSpec
-from tuning.storage.postgres import Unreachable
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.result import Role, Setting, SettingResult
 from tuning.trial.task import label, split_into_tasks

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, LeaseHeld
 
 __all__ = ["Holder", "Lease", "LeaseHeld", "holder"]
 
@@ -36,17 +36,6 @@ class Holder:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
-
-
-class LeaseHeld(InvalidInput):
-    """Another process holds the lease; `holder` says who, None when its entry is unreadable."""
-
-    def __init__(self, lease: Path | str, held_by: Holder | None) -> None:
-        super().__init__(
-            f"the lease {lease} is held by {held_by or 'an unknown process'}: "
-            "wait until it ends, or stop it"
-        )
-        self.holder = held_by
 
 
 class Lease:

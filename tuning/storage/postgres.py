@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from trainers._mask import mask
-from trainers.errors import InvalidInput, SurefootError
+from tuning.errors import InvalidInput, Unreachable
 
 if TYPE_CHECKING:
     import psycopg
@@ -39,16 +39,6 @@ LASTING = re.compile(
 )
 # Insufficient privilege; a read-only transaction, as in a standby.
 REFUSALS = ("42501", "25006")
-
-
-class Unreachable(SurefootError):
-    """The database does not answer, or the connection was lost. It may pass: try again."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"cannot reach the database {mask(url)}: {reason}; "
-            "start it or wait for it, or correct SUREFOOT_STORAGE_URL or storage.url"
-        )
 
 
 def check(url: str) -> None:

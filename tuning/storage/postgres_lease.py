@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from trainers._mask import mask
-from trainers.errors import SurefootError
-from tuning.storage.file_lease import Holder, LeaseHeld
+from tuning.errors import LeaseHeld, LeaseLost
+from tuning.storage.file_lease import Holder
 from tuning.storage.postgres import connect, translate_errors
 
 if TYPE_CHECKING:
@@ -48,16 +48,6 @@ HOLDERS = """
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 APPLICATION = re.compile(r"surefoot (\d+)@(.+)")
-
-
-class LeaseLost(SurefootError):
-    """The session was lost for a while, and another coordinator went on with the study."""
-
-    def __init__(self, url: str, name: str) -> None:
-        super().__init__(
-            f"another coordinator went on with study {name!r} in {mask(url)} while this one was "
-            "cut off from it: leave the study to it, or resume it when it has ended"
-        )
 
 
 class PostgresLease:

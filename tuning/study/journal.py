@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from trainers.data.uri import masked
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, StudyNotFound
 from tuning.storage.postgres import POSTGRES
 from tuning.study.journal_lock import Writing
 from tuning.study.trials import to_trial
@@ -71,7 +71,7 @@ class JournalBackend:
 
     def storage(self) -> BaseStorage:
         if not self._path.exists():
-            raise InvalidInput(
+            raise StudyNotFound(
                 f"there is no study file {self._path}: check the address {self._url!r}"
             )
         return _storage(self._path)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import Unreachable, translate_errors
-from tuning.storage.postgres_lease import LeaseLost, PostgresLease
+from tuning.errors import LeaseLost, Unreachable
+from tuning.storage.postgres import translate_errors
+from tuning.storage.postgres_lease import PostgresLease
 from tuning.study.optuna_schema import (
     check_tables,
     make_tables,

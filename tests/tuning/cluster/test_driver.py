@@ -17,11 +17,11 @@ from tests.support.postgres_server import Postgres
 from trainers import Problem, get_problem
 from trainers.errors import Unavailable
 from tuning.cluster import driver, submit
+from tuning.errors import LeaseHeld
 from tuning.execution.base import InProcessPool, Pool
 from tuning.jobs.base import FAILURE, REPORT, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.runner import run
-from tuning.storage.file_lease import LeaseHeld
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.trial.task import TrainingConfig
 

@@ -24,8 +24,8 @@ from tuning import tracking
 from tuning.cluster import handle
 from tuning.cluster import submit as submitting
 from tuning.cluster.handle import SubmittedJob
-from tuning.cluster.ray_jobs import RayUnreachable
 from tuning.cluster.submit import submit
+from tuning.errors import RayUnreachable
 from tuning.jobs.base import FAILURE, HEADER, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.storage.postgres_lease import PostgresLease

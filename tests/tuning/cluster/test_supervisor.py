@@ -13,8 +13,9 @@ from tests.support.fake_cluster import FakeRay, add, emptied, new_url, tell
 from tests.support.postgres_server import Postgres
 from tuning.cluster import supervisor
 from tuning.cluster.launch import BUNDLE, launch
-from tuning.cluster.ray_jobs import RayJobs, RayUnreachable
+from tuning.cluster.ray_jobs import RayJobs
 from tuning.cluster.supervisor import Keeper, pause_before
+from tuning.errors import RayUnreachable
 from tuning.jobs.base import FAILURE, REPORT, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.storage.postgres_lease import PostgresLease

@@ -16,12 +16,13 @@ from tests.support.fake_cluster import ADDRESS, add, emptied, new_url, tell
 from tests.support.postgres_server import Postgres
 from trainers import InvalidInput
 from tuning.cluster.launch import submission_of
+from tuning.errors import LeaseHeld
 from tuning.jobs.base import FAILURE, HEADER, REPORT, Job, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.jobs.local import LocalJob
 from tuning.jobs.schema import Entry
 from tuning.spec.job import read_spec
-from tuning.storage.file_lease import Holder, LeaseHeld
+from tuning.storage.file_lease import Holder
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study.counts import counts
 

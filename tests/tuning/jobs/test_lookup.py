@@ -9,10 +9,10 @@ import pytest
 from tests.support.fake_cluster import add, new_url
 from tests.support.postgres_server import Postgres
 from trainers import InvalidInput
+from tuning.errors import Unreachable
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.jobs.local import LocalJob
 from tuning.jobs.lookup import cluster, find_job
-from tuning.storage.postgres import Unreachable
 
 LACKING = "postgresql+psycopg://ann:hush@127.0.0.1:1/none"
 

@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.inline_jobs import new_store
 from trainers import ProblemFailed
+from tuning.errors import Unreachable
 from tuning.execution.base import Event, InProcessPool, Lost, TaskId
 from tuning.search import loop
 from tuning.search.coordinator import MAX_RETRIES
 from tuning.search.loop import Listeners, Progress, make_plan, run_loop
 from tuning.spec.job import read_spec
-from tuning.storage.postgres import Unreachable
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.result import Setting
 from tuning.trial.task import TrainingConfig

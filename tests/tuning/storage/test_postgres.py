@@ -13,7 +13,8 @@ import pytest
 from tests.support.postgres_server import PASSWORD, Postgres
 from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import Unreachable, check, connect, translate_errors
+from tuning.errors import Unreachable
+from tuning.storage.postgres import check, connect, translate_errors
 from tuning.study import StudyStore
 
 SECRET = "hunter2"

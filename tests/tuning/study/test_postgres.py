@@ -22,9 +22,8 @@ from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.study_places import ATTRIBUTES, plain_database, record, said_by_optuna
 from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.file_lease import LeaseHeld
-from tuning.storage.postgres import Unreachable
-from tuning.storage.postgres_lease import LeaseLost, PostgresLease
+from tuning.errors import LeaseHeld, LeaseLost, Unreachable
+from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore
 from tuning.study.counts import count, counts
 
