@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers import InvalidInput
 from trainers._mask import mask
+from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.base import FAILURE, REPORT, Job, State, unknown_job
 from tuning.jobs.schema import CREATING, TABLES, Entry, Line, is_ready, put
 from tuning.storage import postgres
@@ -30,7 +30,7 @@ URL = "SUREFOOT_STORAGE_URL"
 class ClusterJobs:
     """The jobs of a cluster. Any number of processes may use it at once.
 
-    Every method raises `postgres.Unreachable` while the database is away, and InvalidInput if the
+    Every method raises `Unreachable` while the database is away, and InvalidInput if the
     address or the password is wrong.
     """
 
@@ -109,7 +109,7 @@ class ClusterJobs:
         """The job called `job_id`.
 
         Raises:
-            InvalidInput: there is none.
+            JobNotFound: there is none.
         """
         job = self.find(job_id)
         if job is None:
@@ -139,11 +139,11 @@ class ClusterJob(Job):
         """Its row, as it is now.
 
         Raises:
-            InvalidInput: it has been deleted.
+            JobNotFound: it has been deleted.
         """
         found = self.database.entries(job_id=self.id)
         if not found:
-            raise InvalidInput(f"job {self.id} has been deleted")
+            raise JobNotFound(f"job {self.id} has been deleted")
         return found[0]
 
     @property
@@ -184,7 +184,9 @@ class ClusterJob(Job):
 
     def study(self) -> StudyStore:
         if self.id not in counts(self.database.url):  # its first coordinator makes it
-            raise InvalidInput(f"job {self.id} has no results yet; surefoot status {self.id} tells")
+            raise StudyNotFound(
+                f"job {self.id} has no results yet; surefoot status {self.id} tells"
+            )
         return StudyStore.open(self.database.url, self.id)
 
     @contextmanager
@@ -192,15 +194,15 @@ class ClusterJob(Job):
         """See `Job.writing`.
 
         Raises:
-            InvalidInput: the job has been deleted.
+            JobNotFound: the job has been deleted.
         """
         url = self.database.url
         with PostgresLease(url, self.id) as lease:
             if self.database.find(self.id) is None:  # whoever deletes it needs the lease too
-                raise InvalidInput(f"job {self.id} has been deleted")
+                raise JobNotFound(f"job {self.id} has been deleted")
             try:
                 store = StudyStore.open(url, self.id, lease)
-            except InvalidInput:  # the first coordinator makes it
+            except StudyNotFound:  # the first coordinator makes it
                 store = StudyStore.create(url, self.id, {"job": self.spec.answer_key}, lease)
             yield store
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers import InvalidInput, Problem
+from trainers import Problem
+from tuning.errors import InvalidInput, StudyNotFound
 from tuning.jobs.base import (
     FAILURE,
     HEADER,
@@ -84,7 +85,7 @@ class LocalJob(Job):
         with self._leased() as lease:
             try:
                 store = StudyStore.open(self.study_url, self.id, lease)
-            except InvalidInput:  # cut off between making the folder and making the study
+            except StudyNotFound:  # cut off between making the folder and making the study
                 store = self._create(lease)
             yield store
 
@@ -142,11 +143,14 @@ class LocalJob(Job):
         """Remove the folder and the study.
 
         Raises:
+            InvalidInput: the study cannot be deleted (another version of Optuna's, or damaged); the
+                folder stays, for without it nobody would find the study again.
             LeaseHeld: somebody is at work on the job.
         """
         with self._leased() as lease:
-            with suppress(InvalidInput):  # cut off before its study was made
-                StudyStore.delete(self.study_url, self.id, lease)
+            if self.spec.storage.url is not None:  # else it goes with the folder
+                with suppress(StudyNotFound):  # cut off before its study was made
+                    StudyStore.delete(self.study_url, self.id, lease)
             shutil.rmtree(self.folder)
 
 
@@ -228,7 +232,7 @@ class LocalJobs:
         """The job called `job_id`.
 
         Raises:
-            InvalidInput: there is none.
+            JobNotFound: there is none.
         """
         job = self.find(job_id)
         if job is None:

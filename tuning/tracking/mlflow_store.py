@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from http.client import IncompleteRead
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -229,6 +230,8 @@ def is_transient(error: BaseException | None) -> bool:
         error,
         http.ConnectionError
         | http.Timeout
+        | http.ChunkedEncodingError  # it was killed in the middle of its answer
+        | IncompleteRead
         | OperationalError
         | ConnectionError
         | TimeoutError
