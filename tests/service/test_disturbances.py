@@ -6,6 +6,7 @@ import pytest
 
 from tests.service.client import Client, until, without
 from tuning.jobs.base import State
+from tuning.jobs.files import MLFLOW_MISSING
 
 
 @pytest.mark.usefixtures("_as_client")
@@ -28,7 +29,7 @@ def test_a_worker_comes_and_goes_and_mlflow_is_away_for_a_while(client: Client) 
     entry = client.database.job(job_id).entry
     assert (entry.attempt, entry.complete) == (1, True), client.lines(job_id)
     assert "a task was lost" in client.lines(job_id)
-    assert client.database.job(job_id).read("mlflow-missing.txt") is None
+    assert client.database.job(job_id).read(MLFLOW_MISSING) is None
 
     from mlflow import MlflowClient
 

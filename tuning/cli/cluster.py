@@ -14,6 +14,7 @@ from tuning.cli.inspect import job_argument, json_option
 
 if TYPE_CHECKING:
     from tuning.cluster.handle import SubmittedJob
+    from tuning.jobs.schema import Entry
 
 __all__ = ["CLUSTER_COMMANDS"]
 
@@ -98,15 +99,15 @@ def logs(job_id: str, following: bool, from_ray: bool, address: str | None) -> i
 @address_option
 def stop(job_id: str, address: str | None) -> int:
     """Stop a job, here or on the cluster; what was done is kept, and `resume` goes on."""
-    from tuning.cli.follow import submitted
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
+    def end_coordinator(entry: Entry) -> None:
+        from tuning.cluster import launch  # of a job on the cluster alone
+
+        launch.end_coordinator(entry, address)
+
     job = find_job(job_id)
-    if isinstance(job, LocalJob):
-        job.interrupt()
-    else:
-        submitted(job, address).stop()
+    job.stop(end_coordinator)
     click.echo(f"job {job.id} shall stop; surefoot resume {job.id} goes on with it")
     return 0
 
@@ -115,19 +116,9 @@ def stop(job_id: str, address: str | None) -> int:
 @job_argument
 def delete(job_id: str) -> int:
     """Remove a job, its study and its MLflow experiment, here or on the cluster."""
-    from tuning import tracking
-    from tuning.cli.follow import submitted
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
-    job = find_job(job_id)
-    if isinstance(job, LocalJob):
-        if job.holder is not None:
-            raise InvalidInput(f"job {job_id} is at work: {job.holder}; end that first")
-        tracking.delete_experiment(job.tracking[0], job.id)
-        job.delete()
-    else:
-        submitted(job).delete()
+    find_job(job_id).delete()
     click.echo(f"job {job_id} is deleted")
     return 0
 

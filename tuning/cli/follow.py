@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainers import InvalidInput
 from trainers.errors import in_brief
-from tuning.jobs.base import FAILURE, Job, State
+from tuning.jobs.base import Job, State
+from tuning.jobs.files import FAILURE, MLFLOW_EXPERIMENT, MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
     from tuning.cluster.handle import SubmittedJob
@@ -28,11 +28,8 @@ def submitted(job: Job, address: str | None = None) -> SubmittedJob:
         InvalidInput: it is one of this machine.
     """
     from tuning.cluster.handle import SubmittedJob
-    from tuning.jobs.cluster import ClusterJob
 
-    if not isinstance(job, ClusterJob):
-        raise InvalidInput(f"job {job.id} is on this machine ({job.place}), not on the cluster")
-    return SubmittedJob(job, address)
+    return SubmittedJob(job.on_cluster(), address)
 
 
 def lines(
@@ -100,7 +97,7 @@ def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
         from tuning.report.terminal import show
 
         show(report, Console(highlight=False))
-        click.echo(f"\nHTML report: surefoot report {job.id} --format html --output report.html")
+        click.echo(f"\nHTML report: surefoot report {job.id} --format html --output {REPORT_PAGE}")
         if url := _mlflow_view(job):
             click.echo(f"MLflow runs: {url}")
     return _DONE if report.best_stable is not None else _NONE_STABLE
@@ -110,8 +107,8 @@ def _mlflow_view(job: SubmittedJob) -> str | None:
     """A link to the job's runs that works from here, where MLflow may have another address."""
     from tuning.tracking.address import link
 
-    experiment = job.read("mlflow-experiment.txt")
+    experiment = job.read(MLFLOW_EXPERIMENT)
     here = os.environ.get("MLFLOW_TRACKING_URI")
     if experiment is not None and here:
         return link(here, experiment.strip())
-    return (job.read("mlflow-url.txt") or "").strip() or None
+    return (job.read(MLFLOW_URL) or "").strip() or None

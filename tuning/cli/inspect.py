@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainers.errors import InvalidInput, in_brief
+from tuning.jobs.files import FAILURE, MLFLOW_MISSING
 
 if TYPE_CHECKING:
-    from tuning.jobs.base import Job
     from tuning.jobs.cluster import ClusterJobs
-    from tuning.jobs.local import LocalJob, LocalJobs
-    from tuning.jobs.schema import Entry
+    from tuning.jobs.local import LocalJobs
     from tuning.report.model import Report
     from tuning.spec.job import JobSpec
+    from tuning.study import StudyStore
 
 __all__ = ["COMMANDS", "job_argument", "json_option", "size"]
-
-FAILURE, MISSING = "failure.txt", "mlflow-missing.txt"  # of `jobs`, `runner`, slow to import
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 job_argument = click.argument("job_id", metavar="ID")
@@ -112,12 +110,11 @@ def _cluster_rows(database: ClusterJobs, owner: str | None) -> list[dict[str, An
 @json_option
 def status(job_id: str, as_json: bool) -> int:
     """Say what a job is doing and how far it is, here or on the cluster."""
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
     job = find_job(job_id)
-    facts = _facts_here(job) if isinstance(job, LocalJob) else _facts_there(job)
-    for key, name in (("failure", FAILURE), ("mlflow", MISSING)):
+    facts = job.describe(_count)
+    for key, name in (("failure", FAILURE), ("mlflow", MLFLOW_MISSING)):
         if text := job.read(name):
             facts[key] = in_brief(text)
     if as_json:
@@ -128,36 +125,10 @@ def status(job_id: str, as_json: bool) -> int:
     return 0
 
 
-def _facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state.value,
-        "settings": settings,
-        "done": min(told, settings),
-        "confirmations": max(0, told - settings),
-        **({"holder": str(job.holder)} if job.holder is not None else {}),
-    }
-
-
-def _facts_here(job: LocalJob) -> dict[str, Any]:
+def _count(study: StudyStore) -> int:
     from tuning.search.loop import results_of
 
-    facts = _facts(job, len(results_of(job.study())), job.spec.search.settings)
-    return {**facts, "created": job.header["created"], "folder": str(job.folder)}
-
-
-def _facts_there(job: Job) -> dict[str, Any]:
-    from tuning.jobs.cluster import ClusterJob
-
-    assert isinstance(job, ClusterJob)  # there are two kinds of jobs
-    entry = job.entry  # read once: each look at the database is a connection
-    return {
-        **_facts(entry, job.told, entry.settings),
-        "created": entry.created.isoformat(),
-        "owner": entry.owner,
-        "coordinators": entry.attempt,
-        "database": job.place,
-    }
+    return len(results_of(study))
 
 
 @click.command()

@@ -16,9 +16,10 @@ import click
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from tuning.cli.cluster import CLUSTER_COMMANDS
 from tuning.cli.inspect import COMMANDS, job_argument, json_option, size
+from tuning.jobs.files import MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
-    from tuning.jobs.local import LocalJob
+    from tuning.jobs.base import Job
     from tuning.report.model import Report
     from tuning.search.loop import Listener
     from tuning.spec.job import JobSpec
@@ -87,11 +88,10 @@ def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
 
     A job of the cluster goes on there, and is followed as by `submit`.
     """
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
     job = find_job(job_id)
-    if isinstance(job, LocalJob):
+    if job.on_this_machine:
         return _carry_through(job, workers, quiet, as_json)
     if workers is not None:
         raise InvalidInput(f"job {job_id} is on the cluster, which has its own workers")
@@ -102,7 +102,7 @@ def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
     return follow(again, quiet=quiet, as_json=as_json)
 
 
-def _carry_through(job: LocalJob, workers: Any, quiet: bool, as_json: bool) -> int:
+def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> int:
     from rich.console import Console
 
     from tuning.errors import LeaseLost, Unreachable
@@ -156,14 +156,14 @@ def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager
     return LiveProgress(console, spec) if console.is_terminal else LineProgress(console, spec)
 
 
-def _show(report: Report, job: LocalJob, console: Any, quiet: bool) -> None:
+def _show(report: Report, job: Job, console: Any, quiet: bool) -> None:
     from tuning.report.terminal import show
 
     if not quiet:
         show(report, console)
         console.print()
-    click.echo(f"HTML report: {job.folder / 'report.html'}")
-    url = job.read("mlflow-url.txt")
+    click.echo(f"HTML report: {os.path.join(job.place, REPORT_PAGE)}")
+    url = job.read(MLFLOW_URL)
     if url is not None:
         click.echo(f"MLflow runs: {url.strip()}")
     else:

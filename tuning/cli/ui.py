@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 
 from trainers import InvalidInput
+from tuning.jobs.files import MLFLOW_EXPERIMENT
 from tuning.jobs.local import LocalJobs
 from tuning.tracking import serve_command, view_path
 
@@ -32,7 +33,7 @@ def serve(port: int, say: Callable[[str], None]) -> int:
         InvalidInput: no job has been recorded here, or the port is taken.
     """
     home = LocalJobs()
-    if not (home.folder / "mlflow.db").exists():
+    if not home.mlflow_database.exists():
         raise InvalidInput(
             f"no runs are recorded in {home.folder}; run a job first, or set SUREFOOT_HOME"
         )
@@ -54,7 +55,7 @@ def serve(port: int, say: Callable[[str], None]) -> int:
             return 1
         say(f"MLflow UI: {base}")
         for job in home.jobs():
-            experiment = job.read("mlflow-experiment.txt")
+            experiment = job.read(MLFLOW_EXPERIMENT)
             if experiment is not None:
                 say(f"  {job.id}: {base}{view_path(experiment.strip())}")
         say("Ctrl-C stops it.")

@@ -30,8 +30,9 @@ from tuning.execution.base import user_code
 from tuning.execution.fair_share import Share
 from tuning.execution.ray_pool import OnCluster
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import MLFLOW_MISSING
 from tuning.runner.progress import LineProgress
-from tuning.runner.run import MISSING, run_job
+from tuning.runner.run import run_job
 from tuning.search.loop import Progress
 
 __all__ = ["coordinate"]
@@ -101,7 +102,7 @@ def _carry_through(job: ClusterJob, job_log: JobLog) -> None:
         heartbeat=heartbeat.check,
         patience=_TRACKING_PATIENCE_SECONDS,
     )
-    if job.read(MISSING) is None:
+    if job.read(MLFLOW_MISSING) is None:
         job.completed()
 
 

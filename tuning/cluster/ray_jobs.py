@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tuning.errors import InvalidInput, RayUnreachable
 from tuning.execution.ray_pool import ONE_THREAD
+from tuning.jobs.files import BUNDLE
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -68,7 +69,7 @@ class RayJobs:
         runtime: dict[str, Any] = {"env_vars": dict(ONE_THREAD)}
         with self._translated(), tempfile.TemporaryDirectory() as folder:
             if bundle is not None:
-                path = Path(folder, "bundle.zip")
+                path = Path(folder, BUNDLE)
                 path.write_bytes(bundle)
                 runtime["working_dir"] = str(path)
             try:

@@ -18,11 +18,12 @@ from trainers._mask import mask
 from tuning.analysis.problem_info import problem_facts
 from tuning.cluster import bundle
 from tuning.cluster.handle import SubmittedJob, database_at
-from tuning.cluster.launch import BUNDLE, MOST_AT_ONCE, launch
+from tuning.cluster.launch import MOST_AT_ONCE, launch
 from tuning.cluster.ray_jobs import RayJobs
 from tuning.errors import RayUnreachable
-from tuning.jobs.base import HEADER, PROBLEM, pickled, stem_of
+from tuning.jobs.base import pickled, stem_of
 from tuning.jobs.cluster import ClusterJob
+from tuning.jobs.files import BUNDLE, HEADER, PROBLEM
 from tuning.runner.local_api import prepare, sourced
 from tuning.spec.job import JobSpec, folder_of
 

@@ -177,7 +177,7 @@ def resume(
         InvalidInput: there is no such job, or somebody is at work on it.
     """
     job = find_job(job_id, home=home)
-    if not isinstance(job, LocalJob):
+    if not job.on_this_machine:
         raise InvalidInput(
             f"job {job_id} is on the cluster: surefoot resume {job_id} goes on there"
         )

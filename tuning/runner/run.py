@@ -21,7 +21,8 @@ from tuning.analysis.problem_info import draw_landscape, host_facts
 from tuning.execution.base import InProcessPool, Pool
 from tuning.execution.ray_pool import OnCluster, RayPool
 from tuning.execution.signals import deferred_interrupts
-from tuning.jobs.base import FAILURE, REPORT, Job
+from tuning.jobs import files
+from tuning.jobs.base import Job
 from tuning.report.model import Report, RunFacts
 from tuning.runner.mlflow_projection import report_run, setting_run
 from tuning.search.loop import (
@@ -39,7 +40,6 @@ from tuning.trial.result import SettingResult
 from tuning.trial.task import TrainingConfig
 
 __all__ = [
-    "MISSING",
     "Announce",
     "Workers",
     "check_workers",
@@ -51,8 +51,6 @@ __all__ = [
 
 Workers = int | Literal["inline"] | OnCluster | None
 
-#: The file that says what MLflow lacks when nobody is at work on the job any more.
-MISSING = "mlflow-missing.txt"
 _TRACKING_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
@@ -89,7 +87,7 @@ def run_job(
                 heartbeat()
 
         listener = Listeners(listen or _silent, announce or _silent, check)
-        job.remove(FAILURE)
+        job.remove(files.FAILURE)
         begin = time.monotonic()
         tracker = _tracker(job)
         tracker.start()  # its imports and migrations take seconds: beside those of Ray
@@ -110,10 +108,10 @@ def run_job(
             lacks = (
                 f"MLflow lacks {len(missing)} runs ({why}); surefoot resume {job.id} completes it"
             )
-            job.write(MISSING, lacks + "\n")
+            job.write(files.MLFLOW_MISSING, lacks + "\n")
             listener.announce(lacks)
         else:
-            job.remove(MISSING)
+            job.remove(files.MLFLOW_MISSING)
         _note_place(job, tracker)
     return report
 
@@ -155,12 +153,12 @@ def _train(
             return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
             store.hold()  # what whoever has taken over finds counts, and not this
-            job.write(FAILURE, f"{error}\n")
+            job.write(files.FAILURE, f"{error}\n")
             raise
 
 
 def _runs(
-    job: Job, report: Report, results: Sequence[SettingResult], files: Mapping[str, bytes | str]
+    job: Job, report: Report, results: Sequence[SettingResult], written: Mapping[str, bytes | str]
 ) -> list[tracking.Run]:
     """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
     spec, header = job.spec, job.header
@@ -168,15 +166,15 @@ def _runs(
     runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))
-    return [*runs, report_run(report, files, (created, ended))]
+    return [*runs, report_run(report, written, (created, ended))]
 
 
 def _note_place(job: Job, tracker: tracking.Tracker) -> None:
     """Keep where in MLflow the job is, if that is known by now."""
     if tracker.experiment_id is not None:
-        job.write("mlflow-experiment.txt", tracker.experiment_id + "\n")
+        job.write(files.MLFLOW_EXPERIMENT, tracker.experiment_id + "\n")
     if tracker.url is not None:
-        job.write("mlflow-url.txt", tracker.url + "\n")
+        job.write(files.MLFLOW_URL, tracker.url + "\n")
 
 
 def _wait_for(
@@ -236,7 +234,7 @@ def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> Run
 
 def saved_facts(job: Job) -> RunFacts | None:
     """The facts of the run that finished the job, if one did and its report can still be read."""
-    saved = job.read(REPORT)
+    saved = job.read(files.REPORT)
     try:
         return None if saved is None else RunFacts(**json.loads(saved)["run"])
     except (ValueError, KeyError, TypeError):
@@ -262,12 +260,12 @@ def _write_files(job: Job, report: Report) -> dict[str, bytes | str]:
     from tuning.report.plots.all import pictures
 
     drawn = pictures(report)
-    files: dict[str, bytes | str] = {
-        "report.html": page(report, drawn),
-        "settings.csv": to_csv(report),
+    written: dict[str, bytes | str] = {
+        files.REPORT_PAGE: page(report, drawn),
+        files.SETTINGS_TABLE: to_csv(report),
         **drawn,
+        files.REPORT: report.to_json(),
     }
-    files[REPORT] = report.to_json()
-    for name, content in files.items():
+    for name, content in written.items():
         job.write(name, content)
-    return files
+    return written

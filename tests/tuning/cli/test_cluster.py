@@ -13,9 +13,9 @@ from tests.support.fake_cluster import ADDRESS, FakeRay, add, new_url, tell
 from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.surefoot_command import Ran, complaint, surefoot
 from tuning.cli import cluster, follow
-from tuning.cluster import handle, submit
-from tuning.jobs.base import FAILURE, REPORT
+from tuning.cluster import launch, submit
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE, HEADER, MLFLOW_MISSING, REPORT
 from tuning.storage.postgres_lease import PostgresLease
 
 JOB = """
@@ -49,7 +49,7 @@ def with_held(postgres: Postgres) -> str:
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(submit, "RayJobs", fake)
-    monkeypatch.setattr(handle, "RayJobs", fake)
+    monkeypatch.setattr(launch, "RayJobs", fake)
     return fake
 
 
@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_the_job_to_itself(
 def test_jobs_of_this_machine_are_not_the_cluster_s(call: Call, tmp_path: Path) -> None:
     folder = tmp_path / "jobs" / "local-1"
     folder.mkdir(parents=True)
-    (folder / "job.json").write_text("{}", encoding="utf-8")
+    (folder / HEADER).write_text("{}", encoding="utf-8")
     line = complaint(call("logs", "local-1"))
     assert line.endswith(f"on this machine ({folder}), not on the cluster")
     line = complaint(call("stop", "local-1"))
@@ -281,7 +281,7 @@ FAILED = "the problem raised in setting 2: OSError: no"
 def test_a_failure_is_in_the_status(call: Call, url: str) -> None:
     job = add(ClusterJobs(url), "failing")
     job.write(FAILURE, "the problem raised in setting 2:\nTraceback\nOSError: no\n")
-    job.write("mlflow-missing.txt", "MLflow lacks 3 runs\n")
+    job.write(MLFLOW_MISSING, "MLflow lacks 3 runs\n")
     facts = json.loads(call("status", "failing", "--json").out)
     assert (facts["state"], facts["failure"]) == ("failed", FAILED)
     assert facts["mlflow"] == "MLflow lacks 3 runs"

@@ -23,7 +23,9 @@ import pytest
 from tests.support.processes import end, living, wait_until_gone
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import InvalidInput
-from tuning.jobs.local import LocalJobs, State
+from tuning.jobs.base import State
+from tuning.jobs.files import LEASE
+from tuning.jobs.local import LocalJobs
 from tuning.storage.file_lease import holder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -224,7 +226,7 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
         time.sleep(0.02)
     running = LocalJobs(outside.home).job("wells-1")
     assert running.state is State.RUNNING
-    who = holder(running.folder / "lease")
+    who = holder(running.folder / LEASE)
     assert who is not None
     assert who.pid == process.pid
     send(process.pid, number)

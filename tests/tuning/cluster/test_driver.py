@@ -19,8 +19,9 @@ from trainers.errors import Unavailable
 from tuning.cluster import driver, submit
 from tuning.errors import LeaseHeld
 from tuning.execution.base import InProcessPool, Pool
-from tuning.jobs.base import FAILURE, REPORT, State
+from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE, REPORT
 from tuning.runner import run
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.trial.task import TrainingConfig

@@ -107,7 +107,7 @@ def test_the_log_of_a_job_that_was_deleted(job: ClusterJob) -> None:
     with JobLog(job) as job_log:
         job_log.say("said")
         until(lambda: texts(job) == ["said"])
-        job.delete()
+        job.erase()
         job_log.say("too late")
     assert texts(job) == []
 
@@ -183,7 +183,7 @@ def test_the_heartbeat_of_a_job_that_is_complete(job: ClusterJob) -> None:
 
 def test_the_heartbeat_of_a_job_that_was_deleted(job: ClusterJob) -> None:
     heartbeat = Heartbeat(job)
-    job.delete()
+    job.erase()
     with pytest.raises(KeyboardInterrupt):
         heartbeat.check()
 

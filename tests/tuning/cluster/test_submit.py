@@ -21,13 +21,14 @@ from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.surefoot_command import surefoot
 from trainers import InvalidInput, ProblemFailed
 from tuning import tracking
-from tuning.cluster import handle
+from tuning.cluster import launch
 from tuning.cluster import submit as submitting
 from tuning.cluster.handle import SubmittedJob
 from tuning.cluster.submit import submit
 from tuning.errors import RayUnreachable
-from tuning.jobs.base import FAILURE, HEADER, State
+from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE, HEADER, REPORT
 from tuning.storage.postgres_lease import PostgresLease
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,8 +43,8 @@ def url(postgres: Postgres) -> str:
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(submitting, "RayJobs", fake)
-    monkeypatch.setattr(handle, "RayJobs", fake)
-    monkeypatch.setattr("tuning.cluster.launch.MOST_AT_ONCE", 1000)  # nobody works on these jobs
+    monkeypatch.setattr(launch, "RayJobs", fake)
+    monkeypatch.setattr(launch, "MOST_AT_ONCE", 1000)  # nobody works on these jobs
     return fake
 
 
@@ -266,7 +267,7 @@ def test_jobs_are_found_again_from_another_program(
 
 def test_a_complete_job_is_not_stopped(send: Send, ray: FakeRay) -> None:
     job = send(seed=11)
-    job._job.write("report.json", "{}")
+    job._job.write(REPORT, "{}")
     job._job.completed()
     job.stop()
     assert ray.stopped == []

@@ -12,12 +12,13 @@ import pytest
 from tests.support.fake_cluster import FakeRay, add, emptied, new_url, tell
 from tests.support.postgres_server import Postgres
 from tuning.cluster import supervisor
-from tuning.cluster.launch import BUNDLE, launch
+from tuning.cluster.launch import launch
 from tuning.cluster.ray_jobs import RayJobs
 from tuning.cluster.supervisor import Keeper, pause_before
 from tuning.errors import RayUnreachable
-from tuning.jobs.base import FAILURE, REPORT, State
+from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import BUNDLE, FAILURE, REPORT
 from tuning.storage.postgres_lease import PostgresLease
 
 MOST_IDLE = 2  # instead of more
@@ -330,6 +331,6 @@ def test_a_deleted_job_is_nobody_s_trouble(world: World) -> None:
     job = started(world)
     world.ray.die()
     entry = job.entry
-    job.delete()
+    job.erase()
     assert world.look() == []
     assert not job.claim(entry.attempt)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.postgres_server import Postgres
 from tests.support.study_places import record
 from tuning.errors import InvalidInput
-from tuning.jobs.base import HEADER
+from tuning.jobs.files import HEADER, STUDY
 from tuning.jobs.local import LocalJob
 from tuning.spec.job import read_spec
 from tuning.study import StudyStore
@@ -61,7 +61,7 @@ def test_a_damaged_journal_of_several_jobs_keeps_a_job_from_being_deleted(
     damage(shared)
     content = shared.read_bytes()
     with pytest.raises(InvalidInput, match=r"is not a study journal, or is damaged"):
-        job.delete()
+        job.erase()
     assert job.read(HEADER)
     assert shared.read_bytes() == content
 
@@ -74,10 +74,10 @@ def test_a_study_of_another_version_of_optuna_keeps_a_job_from_being_deleted(
     [(now,)] = postgres.execute("SELECT version_num FROM alembic_version", "older")
     postgres.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'", "older")
     with pytest.raises(InvalidInput, match="are of an older Optuna"):
-        job.delete()
+        job.erase()
     assert job.read(HEADER)
     postgres.execute(f"UPDATE alembic_version SET version_num = '{now}'", "older")
-    job.delete()
+    job.erase()
     assert not job.folder.exists()
     with pytest.raises(InvalidInput, match=r"no study 'wells-1'"):
         StudyStore.open(url, job.id)
@@ -86,8 +86,8 @@ def test_a_study_of_another_version_of_optuna_keeps_a_job_from_being_deleted(
 def test_a_job_is_deleted_though_its_own_journal_is_damaged(tmp_path: Path) -> None:
     """It is in the job's folder, and goes with it."""
     job = make(tmp_path)
-    damage(job.folder / "study.log")
-    job.delete()
+    damage(job.folder / STUDY)
+    job.erase()
     assert not job.folder.exists()
 
 
@@ -102,5 +102,5 @@ def test_a_job_without_a_study_is_gone_on_with_or_deleted(
     with job.writing() as store:
         assert store.records() == []
     StudyStore.delete(job.study_url, job.id)
-    job.delete()
+    job.erase()
     assert not job.folder.exists()
