@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.service.client import Client, until, without
+from tuning.cli.exit_codes import ExitCode
 from tuning.jobs.base import State
 from tuning.jobs.files import MLFLOW_MISSING
 
@@ -55,7 +56,7 @@ def test_a_problem_that_eats_the_memory_fails_with_a_clear_line(client: Client) 
     client.write("", "greedy.marks/memory")
     ran = client.surefoot("submit", file, "-q")
     job_id = ran.out.strip()
-    assert ran.code == 1, ran
+    assert ran.code == ExitCode.FAILED, ran
     assert "out of memory: the valley is full" in ran.err.splitlines()[-1]
     assert client.state(job_id) is State.FAILED
     assert client.lines(job_id).count("a task was lost") > 1

@@ -32,7 +32,7 @@ _LEAST_FREE_BYTES = 1_000_000_000
 PROBED = "surefoot probe: "
 #: Packages whose versions must be the same on both sides: what is pickled, and what rounds.
 _SAME = ("surefoot", "ray", "numpy", "optuna")
-_MOST_LISTED = 4
+_MAX_LISTED = 4
 _SILENT = (
     "see that its machine runs, is not overloaded, and can be reached from the head; its logs are "
     "in Ray's dashboard"
@@ -203,8 +203,8 @@ def _compared(what: str, places: dict[str, dict[str, str]], here: dict[str, str]
 
 def _listed(items: Sequence[str]) -> str:
     """The first few of them."""
-    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
-    return "; ".join(items[:_MOST_LISTED]) + more
+    more = f"; and {len(items) - _MAX_LISTED} more" if len(items) > _MAX_LISTED else ""
+    return "; ".join(items[:_MAX_LISTED]) + more
 
 
 def _shown(name: str, number: str) -> str:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from tuning.report.model import Report
 
-__all__ = ["ENDS", "SubmittedJob", "database_at", "list_jobs", "load_job"]
+__all__ = ["FINAL_STATES", "SubmittedJob", "database_at", "list_jobs", "load_job"]
 
 _POLL_SECONDS = 0.5
 #: What ends a wait.
-ENDS = (State.DONE, State.FAILED, State.STOPPED)
+FINAL_STATES = (State.DONE, State.FAILED, State.STOPPED)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,7 +111,7 @@ class SubmittedJob:
         state = State.WAITING
         while True:
             with suppress(Unreachable):
-                if (state := self.status()) in ENDS:
+                if (state := self.status()) in FINAL_STATES:
                     break
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"job {self.id} is {state.value} after {timeout:g} s")

@@ -13,10 +13,10 @@ from tuning.jobs.cluster import ClusterJob
 from tuning.jobs.files import BUNDLE
 from tuning.jobs.schema import Entry
 
-__all__ = ["MOST_AT_ONCE", "end_coordinator", "launch", "ray_of", "submission_of"]
+__all__ = ["MAX_COORDINATORS", "end_coordinator", "launch", "ray_of", "submission_of"]
 
 #: Coordinators at work, each a process of 300 MB on the head. Other jobs wait for their turn.
-MOST_AT_ONCE = 8
+MAX_COORDINATORS = 8
 
 
 def submission_of(entry: Entry) -> str:
@@ -52,7 +52,7 @@ def launch(job: ClusterJob, ray: RayJobs, seen: Entry | None = None) -> bool:
         RayUnreachable: Ray does not answer. The job waits, and the keeper tries again.
     """
     entry = seen or job.entry
-    if _ahead_of(entry, job.database.entries(unfinished=True)) >= MOST_AT_ONCE:
+    if _ahead_of(entry, job.database.entries(unfinished=True)) >= MAX_COORDINATORS:
         return False
     if not job.claim(entry.attempt):
         return False

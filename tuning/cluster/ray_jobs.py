@@ -43,13 +43,13 @@ class RayJobs:
 
     def __init__(self, address: str | None = None) -> None:
         self.address = check_address(address or os.environ.get(ADDRESS))
-        with self._translated():
+        with self._translate_errors():
             self._client = _client(self.address)
 
     @property
     def ray_version(self) -> str:
         """The cluster's."""
-        with self._translated():
+        with self._translate_errors():
             return str(self._client.get_version())
 
     def submit(
@@ -67,7 +67,7 @@ class RayJobs:
             bundle: a zip whose content is the working directory of the driver and its tasks.
         """
         runtime: dict[str, Any] = {"env_vars": dict(ONE_THREAD)}
-        with self._translated(), tempfile.TemporaryDirectory() as folder:
+        with self._translate_errors(), tempfile.TemporaryDirectory() as folder:
             if bundle is not None:
                 path = Path(folder, BUNDLE)
                 path.write_bytes(bundle)
@@ -85,7 +85,7 @@ class RayJobs:
 
     def state(self, submission: str) -> str | None:
         """Ray's word for what a submission is doing; None if it does not know of it."""
-        with self._translated():
+        with self._translate_errors():
             try:
                 return str(self._client.get_job_status(submission).value)
             except RuntimeError as error:
@@ -99,7 +99,7 @@ class RayJobs:
 
     def log(self, submission: str) -> str:
         """What the driver has printed; nothing if Ray does not know of it."""
-        with self._translated():
+        with self._translate_errors():
             try:
                 return str(self._client.get_job_logs(submission))
             except RuntimeError as error:
@@ -109,12 +109,12 @@ class RayJobs:
 
     def stop(self, submission: str) -> None:
         """Ask the driver to end; it is killed after some seconds. Returns at once."""
-        with self._translated():
+        with self._translate_errors():
             if self.alive(submission):
                 self._client.stop_job(submission)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Ray's and requests' errors into one line each."""
         from ray.exceptions import AuthenticationError
         from requests.exceptions import RequestException

@@ -18,7 +18,7 @@ import cloudpickle
 from trainers import Problem
 from trainers._suggest import nearest
 from trainers.problems.mlp import MLP
-from tuning.errors import InvalidInput, JobNotFound
+from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.files import HEADER, PROBLEM
 from tuning.spec.job import JobSpec, read_spec
 from tuning.storage.file_lease import Holder
@@ -27,8 +27,9 @@ from tuning.study import StudyStore
 if TYPE_CHECKING:
     from tuning.jobs.cluster import ClusterJob
     from tuning.jobs.schema import Entry
+    from tuning.storage.postgres_lease import PostgresLease
 
-__all__ = ["Job", "Jobs", "State", "pickled", "progress_facts", "stem_of"]
+__all__ = ["Job", "Jobs", "State", "pickled", "progress_facts", "slug"]
 
 J = TypeVar("J", bound="Job")
 
@@ -150,6 +151,17 @@ class Job(ABC):
                 job stays, for without it nobody would find the study again.
         """
 
+    def _study_to_write(self, url: str, lease: PostgresLease | None) -> StudyStore:
+        """It is made where whoever made the job was cut off before that, or left it to the job's
+        first coordinator."""
+        try:
+            return StudyStore.open(url, self.id, lease)
+        except StudyNotFound:
+            return self._new_study(url, lease)
+
+    def _new_study(self, url: str, lease: PostgresLease | None) -> StudyStore:
+        return StudyStore.create(url, self.id, {"job": self.spec.answer_key}, lease)
+
     def read(self, name: str) -> str | None:
         """A file of the job's as text, or None if it is not there."""
         content = self.read_bytes(name)
@@ -245,7 +257,7 @@ def progress_facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]
     }
 
 
-def stem_of(name: str) -> str:
+def slug(name: str) -> str:
     """The beginning of a job's id: its name, without what an id cannot hold."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "job"
 

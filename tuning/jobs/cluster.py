@@ -201,11 +201,7 @@ class ClusterJob(Job):
         with PostgresLease(url, self.id) as lease:
             if self.database.find(self.id) is None:  # whoever deletes it needs the lease too
                 raise JobNotFound(f"job {self.id} has been deleted")
-            try:
-                store = StudyStore.open(url, self.id, lease)
-            except StudyNotFound:  # the first coordinator makes it
-                store = StudyStore.create(url, self.id, {"job": self.spec.answer_key}, lease)
-            yield store
+            yield self._study_to_write(url, lease)
 
     @property
     def told(self) -> int:

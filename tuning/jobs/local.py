@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from trainers import Problem
 from tuning import tracking
 from tuning.errors import InvalidInput, StudyNotFound
-from tuning.jobs.base import Job, Jobs, State, pickled, progress_facts, stem_of
+from tuning.jobs.base import Job, Jobs, State, pickled, progress_facts, slug
 from tuning.jobs.files import FAILURE, HEADER, LEASE, PROBLEM, REPORT, STUDY
 from tuning.spec.job import JobSpec
 from tuning.storage.file_lease import Holder, Lease, holder
@@ -78,19 +78,12 @@ class LocalJob(Job):
             InvalidInput: its place is wrong, or it exists already.
         """
         with self._leased() as lease:
-            return self._create(lease)
+            return self._new_study(self.study_url, lease)
 
     @contextmanager
     def writing(self) -> Iterator[StudyStore]:
         with self._leased() as lease:
-            try:
-                store = StudyStore.open(self.study_url, self.id, lease)
-            except StudyNotFound:  # cut off between making the folder and making the study
-                store = self._create(lease)
-            yield store
-
-    def _create(self, lease: PostgresLease | None) -> StudyStore:
-        return StudyStore.create(self.study_url, self.id, {"job": self.spec.answer_key}, lease)
+            yield self._study_to_write(self.study_url, lease)
 
     @contextmanager
     def _leased(self) -> Iterator[PostgresLease | None]:
@@ -211,7 +204,7 @@ class LocalJobs(Jobs[LocalJob]):
             InvalidInput: the object cannot be pickled; nothing has been made.
         """
         content = None if problem is None else pickled(problem)
-        stem, number = stem_of(spec.name), 1
+        stem, number = slug(spec.name), 1
         while True:
             job = LocalJob(self.folder / "jobs" / f"{stem}-{number}")
             try:

@@ -22,7 +22,7 @@ POSTGRES = "postgresql+psycopg://"
 
 # A server that vanished (no answer, not even a refusal) is noticed in about 20 seconds, whether
 # bytes are on their way to it (the user timeout) or not (keepalives: 10 + 2 * 5).
-NOTICING = {
+KEEPALIVES = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -31,7 +31,7 @@ NOTICING = {
 }
 # libpq has no codes for what ends a connection before it begins: the server's words are all there
 # is. Words that are not known, as from a server that speaks another language, count as passing.
-LASTING = re.compile(
+PERMANENT = re.compile(
     r"authentication failed|no password supplied|password retrieved from file"
     r"|(?:role|database) .* does not exist|no pg_hba\.conf entry|not permitted to log in"
     r"|permission denied|not currently accepting connections|does not support SSL"
@@ -64,13 +64,13 @@ def connect(url: str, *, application: str = "surefoot", autocommit: bool = True)
     ours = {"application_name": application, "client_encoding": "utf8"}
     try:
         return psycopg.connect(
-            make_conninfo("", **(NOTICING | parameters | ours)), autocommit=autocommit
+            make_conninfo("", **(KEEPALIVES | parameters | ours)), autocommit=autocommit
         )
     except psycopg.Error as error:
         reason = _reason(error)
-        lasting = isinstance(error, psycopg.ProgrammingError) or LASTING.search(reason)
+        permanent = isinstance(error, psycopg.ProgrammingError) or PERMANENT.search(reason)
     # Outside of the handler: the chained error's traceback would show the connection's settings.
-    if lasting:
+    if permanent:
         raise InvalidInput(
             f"the database {mask(url)} refuses: {reason}; correct SUREFOOT_STORAGE_URL or "
             "storage.url, or the password (PGPASSFILE)"

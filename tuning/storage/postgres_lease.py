@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from trainers._mask import mask
@@ -36,7 +35,7 @@ __all__ = ["LeaseLost", "PostgresLease", "held", "holder"]
 ATTEMPTS = 10
 PAUSE_SECONDS = 0.05
 # What the server does about a holder that vanished from the network; its own defaults are hours.
-NOTICING = """
+KEEPALIVES = """
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2;
     SET tcp_user_timeout = 20000
 """
@@ -73,12 +72,7 @@ class PostgresLease:
         self._connection = self._locked()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
@@ -103,7 +97,7 @@ class PostgresLease:
         connection = connect(self.url, application=application)
         with ExitStack() as undo, translate_errors(self.url):
             undo.callback(connection.close)
-            connection.execute(NOTICING)
+            connection.execute(KEEPALIVES)
             for attempt in range(ATTEMPTS):
                 time.sleep(PAUSE_SECONDS if attempt else 0)
                 if self._try(connection):

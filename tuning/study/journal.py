@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from trainers.data.uri import masked
 from tuning.errors import InvalidInput, StudyNotFound
 from tuning.storage.postgres import POSTGRES
-from tuning.study.journal_lock import Writing
+from tuning.study.journal_lock import WriteLock
 from tuning.study.trials import to_trial
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _storage(path: Path) -> JournalStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    backend = JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", Writing(path)))
+    backend = JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", WriteLock(path)))
     try:
         return JournalStorage(backend)
     except (ValueError, KeyError, TypeError) as error:
@@ -115,7 +115,7 @@ def _storage(path: Path) -> JournalStorage:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises InvalidInput for a file that is no journal, before `Writing` takes its only line for
+    """Raises InvalidInput for a file that is no journal, before `WriteLock` takes its only line for
     a torn one and removes it."""
     if path.exists():
         with path.open("rb") as file:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from trainers._mask import mask
 from tuning.tracking.address import check, link
-from tuning.tracking.mlflow_store import ENVIRONMENT, Store, failures, is_transient, quiet
+from tuning.tracking.mlflow_store import ENVIRONMENT, Store, is_transient, mlflow_errors, quiet
 from tuning.tracking.run import Run
 from tuning.tracking.view import view_tags
 
@@ -170,7 +170,7 @@ class Tracker:
         while not self._stop.is_set():
             try:
                 result = call()
-            except failures() as error:
+            except mlflow_errors() as error:
                 reason = str(error).replace(self._uri.rstrip("/"), mask(self._uri).rstrip("/"))
                 line = (reason.splitlines() or [type(error).__name__])[0][:300]
                 if not is_transient(error):

@@ -13,6 +13,7 @@ from tests.support.fake_cluster import ADDRESS, FakeRay, add, new_url, tell
 from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.surefoot_command import Ran, complaint, surefoot
 from tuning.cli import cluster, follow
+from tuning.cli.exit_codes import ExitCode
 from tuning.cluster import launch, submit
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
 from tuning.jobs.files import FAILURE, HEADER, MLFLOW_MISSING, REPORT
@@ -141,7 +142,7 @@ def test_following_waits_for_a_database_that_is_away(
 
     monkeypatch.setattr(follow, "time", Clock)
     ran = call("submit", path, *(["-q"] if quiet else []))
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     first, away, last = ran.err.splitlines()
     assert first.startswith(f"surefoot: job {job.id} has been submitted before; it is waiting")
     assert away.startswith("surefoot: cannot reach the database postgresql+psycopg://surefoot:***")
@@ -161,7 +162,7 @@ def test_ctrl_c_leaves_the_job_to_itself(
 
     monkeypatch.setattr(follow, "time", Clock)
     ran = call("submit", write(JOB.replace("steps = 5", "steps = 9")))
-    assert ran.code == 130
+    assert ran.code == ExitCode.INTERRUPTED
     assert "surefoot: the job goes on; see surefoot status wells-" in ran.err
 
 
@@ -265,10 +266,10 @@ def test_the_keeper_says_that_it_is_there_and_ends_quietly(
 ) -> None:
     from tuning.cluster import supervisor
 
-    def interrupted(_: supervisor.Keeper) -> None:
+    def interrupted(_: supervisor.Supervisor) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(supervisor.Keeper, "run", interrupted)
+    monkeypatch.setattr(supervisor.Supervisor, "run", interrupted)
     ran = call("keep")
     said = "the keeper looks after the cluster's jobs; Ctrl-C ends it\n"
     assert (ran.code, ran.out, ran.err) == (0, said, "")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.surefoot_command import WELLS, complaint, surefoot, without_run
+from tuning.cli.exit_codes import ExitCode
 from tuning.cli.main import main
 from tuning.jobs.files import HEADER, REPORT, REPORT_PAGE, STUDY
 from tuning.jobs.local import LocalJobs
@@ -94,7 +95,7 @@ def test_a_disk_that_is_full_at_the_report(
     monkeypatch.setattr(Path, "write_bytes", fill)
     ran = surefoot(tmp_path, "run", write(WELLS), "--workers", "inline", "-q")
     folder = LocalJobs(tmp_path).job("wells-1").folder
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert ran.err.splitlines() == [
         f"surefoot: job wells-1 failed: {folder / REPORT_PAGE}: cannot be written: "
         "No space left on device",

@@ -23,6 +23,7 @@ import pytest
 from tests.support.processes import end, living, wait_until_gone
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import InvalidInput
+from tuning.cli.exit_codes import ExitCode
 from tuning.jobs.base import State
 from tuning.jobs.files import LEASE
 from tuning.jobs.local import LocalJobs
@@ -87,7 +88,7 @@ def test_a_problem_that_raises(
     home, job = tmp_path / "home", write(STEEP_JOB)
     module(RAISING)
     ran = surefoot(home, "run", job, "--workers", "inline", "-q")
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert ran.out == ""
     first, *trace = ran.err.splitlines()
     wanted = "job Steep-1 failed: the problem raised in setting 2 (learning rate 5):"
@@ -124,7 +125,7 @@ def test_a_problem_that_raises_at_once(
 ) -> None:
     module(STEEP % "raise ArithmeticError('no such table')")
     ran = surefoot(tmp_path / "home", command, write(STEEP_JOB))
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert "ArithmeticError: no such table" in ran.err
     assert 'steep_wells.py", line 11' in ran.err
     assert not (tmp_path / "home").exists()
@@ -231,7 +232,7 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
     assert who.pid == process.pid
     send(process.pid, number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == ExitCode.INTERRUPTED
     assert out == ""
     wanted = "interrupted; what was done is kept. Go on with: surefoot resume wells-1"
     assert err == f"surefoot: {wanted}\n"

@@ -19,6 +19,7 @@ import pytest
 import tuning
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import Basin
+from tuning.cli.exit_codes import ExitCode
 from tuning.cli.main import cli
 from tuning.jobs.files import LEASE, REPORT, REPORT_PAGE
 from tuning.jobs.local import LocalJobs
@@ -175,7 +176,7 @@ def test_replay_says_what_differs(wells: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("tuning.runner.replay.results_of", elsewhere)
     ran = surefoot(wells, "replay", "wells-1", "--setting", "0", "--restart", "0")
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert "differs from the study in: loss" in ran.out
 
 

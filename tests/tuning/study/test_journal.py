@@ -116,7 +116,7 @@ def test_a_file_that_is_no_journal_is_named(path: Path, url: str, text: str) -> 
 
 
 def test_optuna_alone_loses_what_follows_a_torn_line(store: StudyStore, path: Path) -> None:
-    """Why `Writing` exists; when this fails, Optuna has learnt it and `Writing` may go."""
+    """Why `WriteLock` exists; when this fails, Optuna has learnt it and `WriteLock` may go."""
     store.append(record(0))
     whole = path.read_bytes()
     store.append(record(1))
