@@ -1,4 +1,4 @@
-"""Whether the example jobs still have the answers that are kept here: `python -m benchmarks.answers`.
+"""Do the example jobs still have the answers that are kept here? `python -m benchmarks.answers`
 
 A change that is meant to alter no answer runs it before and after. `--keep` writes the answers of
 this tree down. They are right on one kind of processor alone: others round otherwise.

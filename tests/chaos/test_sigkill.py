@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.support.processes import end, living, wait_until_gone
+from tuning.jobs.files import LEASE, REPORT, STUDY
 from tuning.jobs.local import LocalJob, LocalJobs
 from tuning.search.records import results_of
 from tuning.storage.file_lease import holder
@@ -162,9 +163,7 @@ def wait_until_it_works(world: World, process: subprocess.Popen[bytes], *others:
     begin = time.monotonic()
     while process.poll() is None:
         held = [
-            holder(job.folder / "lease")
-            for job in LocalJobs(world.home).jobs()
-            if job not in others
+            holder(job.folder / LEASE) for job in LocalJobs(world.home).jobs() if job not in others
         ]
         if any(one is not None and one.pid == process.pid for one in held):
             break
@@ -182,13 +181,13 @@ def wait_until_told(process: subprocess.Popen[bytes], job: LocalJob, count: floa
 
 
 def told(job: LocalJob) -> int:
-    path = job.folder / "study.log"
+    path = job.folder / STUDY
     return len(results_of(StudyStore.open(job.study_url, job.id))) if path.exists() else 0
 
 
 def answer(job: LocalJob) -> dict[str, Any]:
     """The report, apart from the facts of the run."""
-    text = job.read("report.json")
+    text = job.read(REPORT)
     assert text is not None
     return {**json.loads(text), "run": None}
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput, Problem, starts
+from trainers._mask import mask
 from trainers.training.engine import check_problem
 from tuning import tracking
 from tuning.analysis.problem_info import problem_facts
+from tuning.errors import Unreachable
 from tuning.execution.in_process import user_code
 from tuning.execution.registry import Workers, pool_maker
 from tuning.jobs.base import Job
@@ -26,7 +28,6 @@ from tuning.search.loop import Listener
 from tuning.search.plan import make_proposer
 from tuning.search.records import results_of
 from tuning.spec.job import JobSpec, folder_of, read_spec
-from tuning.storage import postgres
 from tuning.study import StudyStore
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ def create_job(
     job = home.create(spec, header, problem if own else None)
     try:
         job.create_study()
-    except (InvalidInput, OSError, postgres.Unreachable) as error:
-        why = f"the study {postgres.mask(job.study_url)} cannot be made: {error}"
+    except (InvalidInput, OSError, Unreachable) as error:
+        why = f"the study {mask(job.study_url)} cannot be made: {error}"
         shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
         raise InvalidInput(why) from error
     return job
@@ -180,7 +181,7 @@ def resume(
         InvalidInput: there is no such job, or somebody is at work on it.
     """
     job = find_job(job_id, home=home)
-    if not isinstance(job, LocalJob):
+    if not job.on_this_machine:
         raise InvalidInput(
             f"job {job_id} is on the cluster: surefoot resume {job_id} goes on there"
         )

@@ -15,7 +15,8 @@ from tuning import tracking
 from tuning.analysis.basin_labels import Labels
 from tuning.analysis.build import build_report
 from tuning.analysis.problem_info import draw_landscape, host_facts
-from tuning.jobs.base import REPORT, Job
+from tuning.jobs import files
+from tuning.jobs.base import Job
 from tuning.report.model import Report, RunFacts
 from tuning.runner.mlflow_projection import report_run, setting_run
 from tuning.trial.result import SettingResult
@@ -41,7 +42,7 @@ def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> Run
 
 def saved_facts(job: Job) -> RunFacts | None:
     """The facts of the run that finished the job, if one did and its report can still be read."""
-    saved = job.read(REPORT)
+    saved = job.read(files.REPORT)
     try:
         return None if saved is None else RunFacts(**json.loads(saved)["run"])
     except (ValueError, KeyError, TypeError):
@@ -67,19 +68,19 @@ def write_files(job: Job, report: Report) -> dict[str, bytes | str]:
     from tuning.report.plots.all import pictures
 
     drawn = pictures(report)
-    files: dict[str, bytes | str] = {
-        "report.html": page(report, drawn),
-        "settings.csv": to_csv(report),
+    written: dict[str, bytes | str] = {
+        files.REPORT_PAGE: page(report, drawn),
+        files.SETTINGS_TABLE: to_csv(report),
         **drawn,
     }
-    files[REPORT] = report.to_json()
-    for name, content in files.items():
+    written[files.REPORT] = report.to_json()
+    for name, content in written.items():
         job.write(name, content)
-    return files
+    return written
 
 
 def runs_of(
-    job: Job, report: Report, results: Sequence[SettingResult], files: Mapping[str, bytes | str]
+    job: Job, report: Report, results: Sequence[SettingResult], written: Mapping[str, bytes | str]
 ) -> list[tracking.Run]:
     """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
     spec, header = job.spec, job.header
@@ -87,12 +88,12 @@ def runs_of(
     runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))
-    return [*runs, report_run(report, files, (created, ended))]
+    return [*runs, report_run(report, written, (created, ended))]
 
 
 def note_place(job: Job, tracker: tracking.Tracker) -> None:
     """Keep where in MLflow the job is, if that is known by now."""
     if tracker.experiment_id is not None:
-        job.write("mlflow-experiment.txt", tracker.experiment_id + "\n")
+        job.write(files.MLFLOW_EXPERIMENT, tracker.experiment_id + "\n")
     if tracker.url is not None:
-        job.write("mlflow-url.txt", tracker.url + "\n")
+        job.write(files.MLFLOW_URL, tracker.url + "\n")

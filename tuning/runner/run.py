@@ -11,7 +11,8 @@ from tuning import tracking
 from tuning.analysis.basin_labels import Labels
 from tuning.execution.registry import Workers, pool_maker
 from tuning.execution.signals import deferred_interrupts
-from tuning.jobs.base import FAILURE, Job
+from tuning.jobs import files
+from tuning.jobs.base import Job
 from tuning.report.model import Report
 from tuning.runner.mlflow_projection import setting_run
 from tuning.runner.outputs import (
@@ -36,12 +37,8 @@ from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 from tuning.trial.task import TrainingConfig
 
-__all__ = ["EVENTS", "MISSING", "run_job"]
+__all__ = ["run_job"]
 
-#: The file that says what MLflow lacks when nobody is at work on the job any more.
-MISSING = "mlflow-missing.txt"
-#: The file that says what the coordinator did before the job failed.
-EVENTS = "coordinator-events.txt"
 _TRACKING_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
@@ -78,8 +75,8 @@ def run_job(
                 heartbeat()
 
         listener = Listeners(listen or ignore, announce or ignore, check)
-        job.remove(FAILURE)
-        job.remove(EVENTS)
+        job.remove(files.FAILURE)
+        job.remove(files.EVENTS)
         begin = time.monotonic()
         tracker = _tracker(job)
         tracker.start()  # its imports and migrations take seconds: beside those of Ray
@@ -102,10 +99,10 @@ def run_job(
             lacks = (
                 f"MLflow lacks {len(missing)} runs ({why}); surefoot resume {job.id} completes it"
             )
-            job.write(MISSING, lacks + "\n")
+            job.write(files.MLFLOW_MISSING, lacks + "\n")
             listener.announce(lacks)
         else:
-            job.remove(MISSING)
+            job.remove(files.MLFLOW_MISSING)
         note_place(job, tracker)
     return report
 
@@ -136,8 +133,9 @@ def _train(
             return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
             store.hold()  # raises if somebody has taken over: then the failure is theirs to find
-            job.write(EVENTS, "".join(f"{note}\n" for note in getattr(error, "__notes__", ())))
-            job.write(FAILURE, f"{error}\n")
+            notes = getattr(error, "__notes__", ())
+            job.write(files.EVENTS, "".join(f"{note}\n" for note in notes))
+            job.write(files.FAILURE, f"{error}\n")
             raise
 
 

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from trainers import ProblemFailed
+from tuning.errors import ProblemFailed, Unreachable
 from tuning.execution.base import Done, Event, Lost, Pool, TaskProgress
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.coordinator import Coordinator, Plan
 from tuning.search.records import results_of, to_record
 from tuning.spec.job import JobSpec
-from tuning.storage.postgres import Unreachable
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.result import SettingResult
 

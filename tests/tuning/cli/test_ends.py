@@ -23,7 +23,10 @@ import pytest
 from tests.support.processes import end, living, wait_until_gone
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import InvalidInput
-from tuning.jobs.local import LocalJobs, State
+from tuning.cli.exit_codes import ExitCode
+from tuning.jobs.base import State
+from tuning.jobs.files import LEASE
+from tuning.jobs.local import LocalJobs
 from tuning.storage.file_lease import holder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -85,7 +88,7 @@ def test_a_problem_that_raises(
     home, job = tmp_path / "home", write(STEEP_JOB)
     module(RAISING)
     ran = surefoot(home, "run", job, "--workers", "inline", "-q")
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert ran.out == ""
     first, *trace = ran.err.splitlines()
     wanted = "job Steep-1 failed: the problem raised in setting 2 (learning rate 5):"
@@ -125,7 +128,7 @@ def test_a_problem_that_raises_at_once(
 ) -> None:
     module(STEEP % "raise ArithmeticError('no such table')")
     ran = surefoot(tmp_path / "home", command, write(STEEP_JOB))
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert "ArithmeticError: no such table" in ran.err
     assert 'steep_wells.py", line 11' in ran.err
     assert not (tmp_path / "home").exists()
@@ -227,12 +230,12 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
         time.sleep(0.02)
     running = LocalJobs(outside.home).job("wells-1")
     assert running.state is State.RUNNING
-    who = holder(running.folder / "lease")
+    who = holder(running.folder / LEASE)
     assert who is not None
     assert who.pid == process.pid
     send(process.pid, number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == ExitCode.INTERRUPTED
     assert out == ""
     wanted = "interrupted; what was done is kept. Go on with: surefoot resume wells-1"
     assert err == f"surefoot: {wanted}\n"

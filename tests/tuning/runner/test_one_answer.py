@@ -20,7 +20,9 @@ import tuning
 from trainers import InvalidInput, Problem
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
-from tuning.jobs.local import LocalJobs, State
+from tuning.jobs.base import State
+from tuning.jobs.files import REPORT, STUDY
+from tuning.jobs.local import LocalJobs
 from tuning.report.export import to_toml
 from tuning.report.model import Report
 from tuning.search.loop import Progress
@@ -184,7 +186,7 @@ def test_the_report_can_be_loaded(runs: Runs, name: str) -> None:
     run = runs[name, "inline"]
     loaded = tuning.load_report(run.id, home=run.home)
     assert answer(loaded) == answer(run.report)
-    saved = LocalJobs(run.home).job(run.id).read("report.json")
+    saved = LocalJobs(run.home).job(run.id).read(REPORT)
     assert saved == run.report.to_json()
 
 
@@ -396,9 +398,9 @@ def test_an_interrupted_job_is_resumed(
     assert answer(report) == answer(whole)
     assert LocalJobs(tmp_path).job(stopped).state is State.DONE
     # And again: nothing is left to do.
-    before = (tmp_path / "jobs" / stopped / "study.log").read_bytes()
+    before = (tmp_path / "jobs" / stopped / STUDY).read_bytes()
     assert answer(tuning.resume(stopped, home=tmp_path)) == answer(whole)
-    assert (tmp_path / "jobs" / stopped / "study.log").read_bytes() == before
+    assert (tmp_path / "jobs" / stopped / STUDY).read_bytes() == before
 
 
 def test_a_class_of_a_function_is_resumed_by_another_process(tmp_path: Path) -> None:

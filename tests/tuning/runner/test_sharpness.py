@@ -16,6 +16,7 @@ from tests.support.made_results import GOOD, block, block_answer, job, result, s
 from tests.support.surefoot_command import results_in, surefoot
 from trainers import Problem
 from trainers.problem import FloatArray
+from tuning.cli.exit_codes import ExitCode
 from tuning.runner.estimate import estimate
 from tuning.runner.mlflow_projection import setting_run
 from tuning.trial.curves import SharpnessHistory
@@ -203,5 +204,5 @@ def test_help_says_how_to_ask(wells: Path, write: Callable[..., str]) -> None:
         '[problem]\nname = "double-well"\n[training]\nsteps = 100\nsharpness_every = 101\n'
     )
     refused = surefoot(wells, "check", path)
-    assert refused.code == 2
+    assert refused.code == ExitCode.USAGE
     assert "sharpness_every = 101 is more than the 100 steps" in refused.err

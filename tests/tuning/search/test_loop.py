@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.inline_jobs import new_store
 from trainers import ProblemFailed
+from tuning.errors import Unreachable
 from tuning.execution.base import Event, Lost, TaskId, TaskProgress
 from tuning.execution.in_process import InProcessPool
 from tuning.search import loop
@@ -18,7 +19,6 @@ from tuning.search.coordinator import MAX_RETRIES
 from tuning.search.loop import Listeners, Progress, run_loop
 from tuning.search.plan import make_plan
 from tuning.spec.job import read_spec
-from tuning.storage.postgres import Unreachable
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig
