@@ -15,7 +15,8 @@ from sqlalchemy.pool import NullPool
 
 from tests.support.postgres_server import Postgres
 from tuning.storage.postgres_lease import PostgresLease
-from tuning.study import JsonValue, StudyStore, TrialRecord
+from tuning.study import JsonValue, StudyStore
+from tuning.testing.studies import ATTRIBUTES, record
 
 __all__ = [
     "ATTRIBUTES",
@@ -27,29 +28,6 @@ __all__ = [
     "record",
     "said_by_optuna",
 ]
-
-ATTRIBUTES: dict[str, JsonValue] = {"job": {"name": "xor", "seed": 3}, "settings": 24}
-
-
-def record(number: int, size: int = 0) -> TrialRecord:
-    """A trial as the coordinator writes it; `size` more characters of attributes."""
-    return TrialRecord(
-        number=number,
-        params={
-            "learning_rate": 1e-3 * (number % 7 + 1),
-            "optimizer": ("gd", "adam")[number % 2],
-        },
-        low=1e-4,
-        high=10.0,
-        choices=("gd", "adam"),
-        value=(number - 5.5) ** 2,
-        constraints=(float(5 - number), -1.0),
-        attributes={
-            "outcomes": {"settled": 60, "diverged": 4},
-            "curve": [0.1 * number, None, "é\n"],
-            "padding": "x" * size,
-        },
-    )
 
 
 def plain_journal(path: Path, name: str = "job") -> optuna.Study:
@@ -89,6 +67,8 @@ class Place(Protocol):
     def open(self, name: str = "job") -> StudyStore:
         """To write."""
 
+    def delete(self, name: str) -> None: ...
+
     def plainly(self, name: str = "job") -> optuna.Study:
         """As a program that knows only Optuna opens it."""
 
@@ -112,6 +92,9 @@ class Journal:
 
     def open(self, name: str = "job") -> StudyStore:
         return StudyStore.open(self.url, name)
+
+    def delete(self, name: str) -> None:
+        StudyStore.delete(self.url, name)
 
     def plainly(self, name: str = "job") -> optuna.Study:
         return plain_journal(self.path, name)
@@ -139,6 +122,9 @@ class Database:
 
     def open(self, name: str = "job") -> StudyStore:
         return StudyStore.open(self.url, name, self.lease(name))
+
+    def delete(self, name: str) -> None:
+        StudyStore.delete(self.url, name, self.lease(name))
 
     def plainly(self, name: str = "job") -> optuna.Study:
         return plain_database(self.url, name)
