@@ -17,7 +17,7 @@ from panels.problems import DeadUnit, Median, Separable
 from trainers import Outcome, Thresholds, classify, get_optimizer, get_problem, starts
 from trainers import train as train_all
 from tuning.report.formatting import number
-from tuning.report.plots.outcomes import STACKS
+from tuning.report.labels import STACKS
 from tuning.report.plots.style import GREY, INK, SIZE, png
 
 LIMITS = Thresholds()

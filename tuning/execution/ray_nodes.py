@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ __all__ = ["OBJECT_BYTES", "cluster_facts", "own_address", "resources"]
 
 #: Above what Ray sends along with its messages (100 kB): an object of its own.
 OBJECT_BYTES = 1_000_000
-# In all: a node must start a worker, which takes 2 s, or 5 where all its CPUs are at work. An
-# object of that size takes 20 ms.
-_ALL_SECONDS, _OBJECT_SECONDS = 8.0, 2.0
+# A node must start a worker, which takes 2 s, or ten where all its CPUs are at work. An object of
+# that size takes 20 ms.
+_ANSWER_SECONDS, _OBJECT_SECONDS = 20.0, 3.0
 _CONNECT_SECONDS = 1.5
 _AT_ONCE = 64
 
@@ -38,7 +37,8 @@ class _Seen:
 
 
 def cluster_facts(on_a_node: Callable[[], Any]) -> dict[str, Any]:
-    """What a driver sees of its cluster, in ten seconds at most, as plain JSON.
+    """What a driver sees of its cluster, as plain JSON: in some three seconds, ten where no
+    object passes, and half a minute where a node does not answer at all.
 
     Args:
         on_a_node: called on every node.
@@ -94,17 +94,23 @@ def _examined(
         for node in nodes
         for port in ("NodeManagerPort", "ObjectManagerPort")
     }
-    looks, results = {}, {}
-    for node in nodes:
-        # No CPU: what trains there goes on.
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
-        looks[node["NodeID"]] = ray.remote(**options)(_look).remote(large, on_a_node, ports)
-        results[node["NodeID"]] = ray.remote(**options)(_give).remote()
-    end = time.monotonic() + _ALL_SECONDS
-    seen = _gathered(ray, looks, end)
-    came = _gathered(ray, results, min(end, time.monotonic() + _OBJECT_SECONDS / 2) + 1.0)
-    return [_fact(node, seen[node["NodeID"]], came[node["NodeID"]]) for node in nodes]
+    # No CPU: what trains there goes on.
+    remote = {
+        node["NodeID"]: ray.remote(
+            num_cpus=0,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        )
+        for node in nodes
+    }
+    looks = {node: on(_look).remote(large, on_a_node, ports) for node, on in remote.items()}
+    seen = _gathered(ray, looks, _ANSWER_SECONDS)
+    # By the workers that have just looked.
+    results = {
+        node: remote[node](_give).remote() for node in looks if isinstance(seen[node], _Seen)
+    }
+    came = _gathered(ray, results, _OBJECT_SECONDS)
+    return [_fact(node, seen[node["NodeID"]], came.get(node["NodeID"])) for node in nodes]
 
 
 def _fact(node: dict[str, Any], look: Any, result: Any) -> dict[str, Any]:
@@ -119,14 +125,11 @@ def _fact(node: dict[str, Any], look: Any, result: Any) -> dict[str, Any]:
     }
 
 
-def _gathered(ray: Any, references: dict[str, Any], end: float) -> dict[str, Any]:
-    """What has come until `end`, or what went wrong in a line, by node."""
-    came, _ = ray.wait(
-        list(references.values()),
-        num_returns=len(references),
-        timeout=max(0.0, end - time.monotonic()),
-    )
-    found: dict[str, Any] = dict.fromkeys(references, f"nothing came in {_ALL_SECONDS:g} s")
+def _gathered(ray: Any, references: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """What comes within `seconds`, or what went wrong in a line, by node."""
+    wanted = list(references.values())
+    came, _ = ray.wait(wanted, num_returns=len(wanted), timeout=seconds) if wanted else ([], [])
+    found: dict[str, Any] = dict.fromkeys(references, f"nothing came in {seconds:g} s")
     for node, reference in references.items():
         if reference in came:
             try:
@@ -137,7 +140,7 @@ def _gathered(ray: Any, references: dict[str, Any], end: float) -> dict[str, Any
 
 
 def _look(large: list[Any], on_a_node: Callable[[], Any], ports: Iterable[str]) -> _Seen:
-    """What a node sees, in some two seconds at most."""
+    """What a node sees, in some three seconds at most."""
     import ray
 
     others = [port for port in ports if port.split(":")[0] != own_address()]

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tuning.report import formatting, text
+from tuning.report.columns import columns
 from tuning.report.export import to_toml
 from tuning.report.model import Report
 from tuning.report.plots.all import pictures
@@ -101,5 +102,7 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "reference": text.reference(report),
         "glossary": text.GLOSSARY,
         "job": to_toml(report.job),
-        "validated": any(row.validation_loss is not None for row in report.settings),
+        "columns": columns(
+            validated=any(row.validation_loss is not None for row in report.settings)
+        ),
     }

@@ -6,8 +6,8 @@ import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from trainers import Dynamics
-from tuning.report.formatting import count, number, plain, rate_cell
+from tuning.report.columns import columns
+from tuning.report.formatting import count, number, plain
 from tuning.report.model import Report, SettingRow
 from tuning.report.text import (
     FLAT,
@@ -32,12 +32,6 @@ __all__ = ["print_report", "show", "text"]
 _MINIMA = 12
 _WIDE = 96  # columns from which all numbers of a setting fit
 _NARROWEST = 80  # in fewer, columns would be cut off; a terminal that is narrower wraps
-_DYNAMICS = {
-    Dynamics.SETTLED: "settled",
-    Dynamics.DESCENDING: "descend-\ning",
-    Dynamics.OSCILLATING: "oscil-\nlating",
-    Dynamics.DIVERGED: "diverged",
-}
 
 
 def text(report: Report, width: int = 100, *, colour: bool = False) -> str:
@@ -138,24 +132,17 @@ def _print_settings(
 
 def _settings(report: Report, rows: list[SettingRow], *, wide: bool) -> Table:
     table = _table(gap=2 if wide else 1)
-    digits = 3 if wide else 2
     table.add_column("", width=1)
-    table.add_column("rate", justify="right", no_wrap=True, min_width=8 if wide else 7)
-    for label in _DYNAMICS.values():
-        table.add_column(label, justify="right", no_wrap=True, min_width=6)
-    table.add_column("trapped, %", justify="right", min_width=26 if wide else 19)
-    table.add_column("median\nloss", justify="right", no_wrap=True, min_width=8 if wide else 7)
-    table.add_column("cost", justify="right", no_wrap=True, min_width=8 if wide else 6)
+    shown = [column.narrow for column in columns(validated=False) if column.narrow is not None]
+    for column in shown:
+        width = column.widths[0 if wide else 1]
+        table.add_column(column.heading, justify="right", no_wrap=not column.wraps, min_width=width)
     best = report.best_stable.number if report.best_stable else None
     for row in rows:
         chosen = row.number == best
         table.add_row(
             "★" if chosen else "✓" if row.stable else "",
-            number(row.learning_rate),
-            *(str(row.dynamics.get(dynamics, 0)) for dynamics in _DYNAMICS),
-            rate_cell(row.trapped, short=not wide),
-            number(row.loss, digits),
-            number(row.cost, digits),
+            *(column.cell(row, wide) for column in shown),
             style="bold green" if chosen else "" if row.stable else "dim",
         )
     return table

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Basin, Dynamics
+from tuning.report.labels import MIXED, STABLE, UNSTABLE
 from tuning.report.model import Report
 from tuning.spec.job import JobSpec
 from tuning.tracking import Run
@@ -18,9 +19,7 @@ from tuning.trial.task import label, sharpness_limit
 
 __all__ = ["report_run", "setting_run"]
 
-# Okabe & Ito's palette, as in the pictures: blue for stable, vermilion for unstable, orange
-# between.
-_COLOURS = {"stable": "#0072B2", "mixed": "#E69F00", "unstable": "#D55E00"}
+_COLOURS = {"stable": STABLE, "mixed": MIXED, "unstable": UNSTABLE}
 _MOST_TAG_CHARACTERS = 4000
 
 

@@ -25,9 +25,9 @@ from tests.support import made_reports
 from tuning.report.export import to_csv, to_toml
 from tuning.report.formatting import decades, number, percent, rate, rate_cell, seconds
 from tuning.report.html import fragment, page
+from tuning.report.labels import STACKS, stack
 from tuning.report.model import Report
 from tuning.report.plots.all import pictures
-from tuning.report.plots.outcomes import STACKS, stack
 from tuning.report.plots.path_summary import story
 from tuning.report.terminal import print_report, text
 from tuning.statistics.intervals import Rate, wilson

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.report.formatting import number
+from tuning.report.labels import PALETTE
 from tuning.report.model import LossProfile, Paths, Report
 from tuning.report.plots.path_summary import FAR, story, walked_part
 from tuning.report.plots.style import GREY, INK, SIZE, grid, png, safe
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["landscape"]
 
 FloatArray = NDArray[np.float64]
-_WALKERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito 2008
 _ARROWS = 14  # steps drawn with an arrow; the later ones as a line
 _STEPS = 400  # more would only blacken what is there
 
@@ -207,7 +207,7 @@ def _panel(ax: Axes, ground: _Ground, path: Paths) -> None:
         va="bottom",
     )
     for index, walk in enumerate(path.w.T):
-        _walk(ax, ground, walk, _WALKERS[index % len(_WALKERS)])
+        _walk(ax, ground, walk, PALETTE[index % len(PALETTE)])
 
 
 def _walk(ax: Axes, ground: _Ground, walk: FloatArray, colour: str) -> None:

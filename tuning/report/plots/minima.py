@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuning.report.formatting import number
+from tuning.report.labels import PALETTE
 from tuning.report.model import Report
 from tuning.report.plots.style import GREY, INK, SIZE, figure, frame, png, rate_colours
 
@@ -52,7 +53,7 @@ def minima(report: Report) -> bytes | None:
     ax.axvspan(
         -0.06 * above.max() - tolerance,
         tolerance,
-        color="#0072b2",
+        color=PALETTE[0],
         alpha=0.08,
         linewidth=0,
         zorder=1,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuning.report.formatting import interval, number
+from tuning.report.labels import STACKS, stack
 from tuning.report.model import Report, SettingRow
 from tuning.report.plots.style import GREY, INK, SIZE, figure, fraction_ticks, frame, png, safe
 from tuning.report.text import sorted_settings
@@ -19,49 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["STACKS", "outcomes", "stack"]
+__all__ = ["outcomes"]
 
-#: What a restart can have become, from the bottom of a bar up, and its colour: after Okabe and Ito
-#: (2008), told
-#: apart with any colour vision, and in grey.
-STACKS: dict[str, str] = {
-    "settled in the global minimum": "#0072b2",
-    "descending to the global minimum": "#8cc6ec",
-    "trapped: settled in a local minimum": "#e69f00",
-    "trapped: descending to a local minimum": "#f7dca0",
-    "on a plateau or at a saddle": "#009e73",
-    "undetermined": "#c4c9cf",
-    "oscillating": "#cc79a7",
-    "diverged": "#43203a",
-}
 _WIDEST = 0.15  # decades to either side: where nothing was tried nearby, the gap shows
-
-
-def stack(joint: Mapping[str, int]) -> dict[str, int]:
-    """Restarts in each of `STACKS`, from counts by `dynamics/basin`; each restart is in exactly
-    one."""
-    counts = dict.fromkeys(STACKS, 0)
-    for labels, found in joint.items():
-        dynamics, _, basin = labels.partition("/")
-        match dynamics, basin:
-            case "diverged", _:
-                name = "diverged"
-            case "oscillating", _:
-                name = "oscillating"
-            case "settled", "global-minimum":
-                name = "settled in the global minimum"
-            case _, "global-minimum":
-                name = "descending to the global minimum"
-            case "settled", "local-minimum":
-                name = "trapped: settled in a local minimum"
-            case _, "local-minimum":
-                name = "trapped: descending to a local minimum"
-            case _, "plateau" | "saddle":
-                name = "on a plateau or at a saddle"
-            case _:
-                name = "undetermined"
-        counts[name] += found
-    return counts
 
 
 def outcomes(report: Report) -> bytes | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.report.formatting import number
+from tuning.report.labels import UNSTABLE
 from tuning.report.model import Report, SettingRow, SharpnessCurves
 from tuning.report.plots.style import (
     GREY,
@@ -124,7 +125,7 @@ def _draw(ax: Axes, curves: SharpnessCurves, colour: object, chosen: bool, band:
 
 def _edge(ax: Axes, row: SettingRow, curves: SharpnessCurves) -> None:
     """The line at the limit, which the title's right end names, and a shade above it."""
-    ax.axhspan(1.0, ax.get_ylim()[1], color="#d55e00", alpha=0.07, linewidth=0, zorder=0)
+    ax.axhspan(1.0, ax.get_ylim()[1], color=UNSTABLE, alpha=0.07, linewidth=0, zorder=0)
     ax.axhline(1.0, color=INK, linewidth=1.2, linestyle=(0, (5, 3)), zorder=7)
     limit = number(row.learning_rate * curves.limit)
     ax.set_title(f"limit {limit} / learning rate", loc="right", fontsize=SIZE - 0.5, color=GREY)

@@ -1,0 +1,83 @@
+"""The columns of the settings' table, for the page and the terminal: here one is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trainers import Dynamics
+from tuning.report.formatting import number, percent, rate, rate_cell
+from tuning.report.labels import SHORT
+from tuning.report.model import SettingRow
+
+__all__ = ["Column", "Narrow", "columns"]
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """A column in a terminal.
+
+    Attributes:
+        heading: with a line break where it may be broken.
+        cell: of a row, and whether all numbers fit.
+        widths: at least so many characters where they fit, and where they do not.
+        wraps: whether a cell may take several lines.
+    """
+
+    heading: str
+    cell: Callable[[SettingRow, bool], str]
+    widths: tuple[int, int]
+    wraps: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column on the page, and in a terminal if it is there too."""
+
+    heading: str
+    cell: Callable[[SettingRow], str]
+    narrow: Narrow | None = None
+
+
+def columns(*, validated: bool) -> list[Column]:
+    """From left to right. `validated`: whether any setting has a loss on held-out examples."""
+    validation = [Column("validation loss", lambda row: number(row.validation_loss))]
+    return [
+        Column(
+            "learning rate",
+            lambda row: number(row.learning_rate),
+            Narrow("rate", lambda row, _: number(row.learning_rate), (8, 7)),
+        ),
+        *map(_count_of, Dynamics),
+        Column("unstable [95\N{NO-BREAK SPACE}%] (count)", lambda row: rate(row.unstable)),
+        Column("at most", lambda row: percent(row.unstable_upper)),
+        Column(
+            "trapped [95\N{NO-BREAK SPACE}%] (count)",
+            lambda row: rate(row.trapped),
+            Narrow(
+                "trapped, %",
+                lambda row, wide: rate_cell(row.trapped, short=not wide),
+                (26, 19),
+                wraps=True,
+            ),
+        ),
+        Column(
+            "median loss",
+            lambda row: number(row.loss),
+            Narrow("median\nloss", lambda row, wide: number(row.loss, 2 + wide), (8, 7)),
+        ),
+        *(validation if validated else []),
+        Column("reached target", lambda row: f"{row.reached}/{row.restarts}"),
+        Column(
+            "cost",
+            lambda row: number(row.cost),
+            Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (8, 6)),
+        ),
+    ]
+
+
+def _count_of(dynamics: Dynamics) -> Column:
+    def cell(row: SettingRow) -> str:
+        return str(row.dynamics.get(dynamics, 0))
+
+    return Column(str(dynamics), cell, Narrow(SHORT[dynamics], lambda row, _: cell(row), (6, 6)))
