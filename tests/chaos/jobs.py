@@ -39,8 +39,8 @@ class Answer:
     mlflow: Points
 
 
-def table_of(seed: int) -> dict[str, Any]:
-    """A job of some 20 seconds of work: traps, divergence, confirmations."""
+def table_of(seed: int, settings: int = 40) -> dict[str, Any]:
+    """A job of half a second of work for each setting: traps, divergence, confirmations."""
     return {
         "name": f"chaos-{seed}",
         "seed": seed,
@@ -48,7 +48,7 @@ def table_of(seed: int) -> dict[str, Any]:
         "search": {
             "optimizers": ["gd", "momentum"],
             "learning_rate": {"low": 1e-2, "high": 100.0},
-            "settings": 40,
+            "settings": settings,
         },
         "training": {"restarts": 24, "steps": 300},
         "stability": {"max_unstable": 0.15},

@@ -143,13 +143,11 @@ def studies_count_for_themselves(studies: Studies) -> None:
 
 
 def it_is_a_real_study_for_optuna(studies: Studies) -> None:
-    from optuna.study import StudyDirection
-
     study = _made(studies, 12).optuna_study
     # Trials 0 to 4 violate their constraint; 5 and 6 have the same smallest value.
     if study.best_trial.number not in (5, 6):
         raise AssertionError(f"the best trial is {study.best_trial.number}, not 5 or 6")
-    _same(study.direction, StudyDirection.MINIMIZE, "the direction")
+    _same(study.direction.name, "MINIMIZE", "the direction")
     frame = study.trials_dataframe()
     _same(list(frame["number"]), list(range(12)), "numbers of the dataframe")
     rates = [1e-3 * (n % 7 + 1) for n in range(12)]

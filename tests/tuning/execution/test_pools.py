@@ -62,7 +62,7 @@ class Deadly(DoubleWell):
 
 
 @pytest.mark.parametrize("check", POOL_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("pool", [InProcessPool, RayPool])
+@pytest.mark.parametrize("pool", [InProcessPool, pytest.param(RayPool, marks=pytest.mark.cluster)])
 def test_it_does_what_every_pool_must(
     request: pytest.FixtureRequest, pool: OpenPool, check: Callable[[OpenPool], None]
 ) -> None:
