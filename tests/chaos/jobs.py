@@ -17,7 +17,7 @@ from tuning.jobs.base import Job
 from tuning.jobs.local import LocalJobs
 from tuning.search.loop import results_of
 
-__all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "table_of"]
+__all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "mlflow_in_home", "table_of"]
 
 #: Metric points by run: (metric, step, value) and how often.
 Points = Mapping[str, Counter[tuple[str, int, float]]]

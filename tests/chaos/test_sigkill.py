@@ -4,25 +4,21 @@ is killed four times.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.chaos.jobs import answer_of, mlflow_in_home
 from tests.support.processes import end, living, wait_until_gone
 from tests.support.thoroughness import WHOLE
 from tuning.jobs.local import LocalJob, LocalJobs
@@ -155,9 +151,10 @@ def test_kills_change_nothing(world: World, tmp_path: Path) -> None:
     assert process.returncode == 0, errors.decode()
 
     assert living(world.temporary) == []
-    assert answer(job) == answer(calm)
-    assert study(job) == study(calm)
-    assert mlflow(world.home, job) == mlflow(world.home, calm)
+    given, expected = (answer_of(one, mlflow_in_home(one, world.home)) for one in (job, calm))
+    assert given.report == expected.report
+    assert given.study == expected.study
+    assert given.mlflow == expected.mlflow
 
 
 def wait_until_it_works(world: World, process: subprocess.Popen[bytes], *others: LocalJob) -> float:
@@ -187,39 +184,3 @@ def wait_until_told(process: subprocess.Popen[bytes], job: LocalJob, count: floa
 def told(job: LocalJob) -> int:
     path = job.folder / "study.log"
     return len(results_of(StudyStore.open(job.study_url, job.id))) if path.exists() else 0
-
-
-def answer(job: LocalJob) -> dict[str, Any]:
-    """The report, apart from the facts of the run."""
-    text = job.read("report.json")
-    assert text is not None
-    return {**json.loads(text), "run": None}
-
-
-def study(job: LocalJob) -> list[dict[str, Any]]:
-    """The trials in the order in which they were told, apart from the times of the host."""
-    times = ("training_seconds", "classifying_seconds", "finished_at")
-    results = results_of(StudyStore.open(job.study_url, job.id))
-    assert [r.setting.number for r in results] == list(range(len(results)))
-    return [{k: v for k, v in r.to_json().items() if k not in times} for r in results]
-
-
-def mlflow(home: Path, job: LocalJob) -> dict[str, Counter[tuple[str, int, float]]]:
-    """Key -> the metric points of its one run, which is finished; read past MLflow's own code."""
-    with closing(sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True)) as store:
-        runs = store.execute(
-            "SELECT t.value, r.run_uuid, r.status FROM runs r"
-            " JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'surefoot.key'"
-            " JOIN experiments e ON e.experiment_id = r.experiment_id"
-            " WHERE r.lifecycle_stage = 'active' AND e.name = ?",
-            (job.id,),
-        ).fetchall()
-        assert {status for _, _, status in runs} == {"FINISHED"}
-        numbers = [key.removeprefix(f"{job.id}/") for key, _, _ in runs]
-        assert sorted(numbers) == sorted([*map(str, range(told(job))), "report"])
-        return {
-            number: Counter(
-                store.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", (run,))
-            )
-            for number, (_, run, _) in zip(numbers, runs, strict=True)
-        }
