@@ -1,11 +1,15 @@
-"""What holds for every test: one BLAS thread, and no trace in the repository."""
+"""What holds for every test: its markers, which process runs it, one BLAS thread, and no trace in
+the repository.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -15,22 +19,56 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.postgres_server import Postgres
 from tests.support.surefoot_command import without_pictures
 
+if TYPE_CHECKING:
+    from deploy.cluster import Cluster
+
 # Before Matplotlib is imported, by whichever test draws first.
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
-ON_A_CLUSTER = ("tests/chaos/test_cluster.py", "tests/deploy/", "tests/service/")
+#: Marked `cluster`, and so is what asks for one of these fixtures.
+CLUSTER_FOLDERS = ("tests/chaos/", "tests/deploy/", "tests/service/")
+CLUSTER_FIXTURES = {"ray"}
+
+#: What goes on in one process, one after another. Those that take longest begin first, each in a
+#: process of its own, and what remains fills both up: so that both end at about the same time.
+TOGETHER = {
+    "loopback": ("tests/deploy/", "tests/service/"),  # they share a cluster
+    "networks": ("tests/deploy/test_networks.py", "tests/deploy/test_wrong_network.py"),
+    "chaos": ("tests/chaos/test_cluster.py",),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.nodeid.startswith(CLUSTER_FOLDERS) or fixtures & CLUSTER_FIXTURES:
+            item.add_marker("cluster")
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """What takes longest first; within a rank the order stays."""
+    orders = [*TOGETHER, "science"]
+    is_long = item.get_closest_marker("science") is not None
+    name = "science" if is_long else scope(item.nodeid)
+    return orders.index(name) if name in orders else len(orders)
+
+
+def scope(nodeid: str) -> str:
+    """Tests of one scope go on in one process: the longest prefix in `TOGETHER`, or the file."""
+    file = nodeid.partition("::")[0]
+    found = [(len(p), name) for name, ps in TOGETHER.items() for p in ps if file.startswith(p)]
+    return max(found)[1] if found else file
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """For `-n 2`: what needs a real cluster goes on in one process, a cluster at a time and beside
-    all else; other files stay whole, for the sake of their fixtures."""
+    """For `-n 2`: see `TOGETHER`; other files stay whole, for the sake of their fixtures."""
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "cluster" if file.startswith(ON_A_CLUSTER) else file
+            return scope(nodeid)
 
     return Scheduling(config, log)
 
@@ -81,3 +119,38 @@ def postgres() -> Iterator[Postgres]:
         os.chmod(folder, 0o755)
         with Postgres(Path(folder) / "data") as server:
             yield server
+
+
+# ------------------------------------------------------------------------------------- the cluster
+
+_LOOPBACK = pytest.StashKey[ExitStack]()
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's user reaches; pytest's own are closed to others, and too long for
+    the paths of Ray's sockets."""
+    with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as name:
+        os.chmod(name, 0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[Cluster]:
+    """One cluster on loopback for all tests that may share it: starting it takes as long as most of
+    them. Ray's processes there know `IN_THE_CLUSTER`."""
+    from deploy.cluster import Cluster
+    from tests.service.client import IN_THE_CLUSTER
+
+    with ExitStack() as stack:
+        request.session.stash[_LOOPBACK] = stack
+        folder, environment = open_folder / "cluster", {IN_THE_CLUSTER: "1"}
+        yield stack.enter_context(Cluster(folder, workers=2, environment=environment))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The cluster ends with the last test of its scope: idle, it would slow down the others."""
+    over = nextitem is None or scope(nextitem.nodeid) != "loopback"
+    if over and _LOOPBACK in item.session.stash:
+        item.session.stash[_LOOPBACK].close()

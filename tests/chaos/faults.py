@@ -20,7 +20,7 @@ from deploy.cluster import Cluster, ClusterFailed
 from tests.chaos.machine import full, set_clock
 from tuning.cluster.handle import SubmittedJob
 
-__all__ = ["FAULTS", "LONG_SECONDS", "Fault", "World"]
+__all__ = ["EVERY_FAULT", "FIRST_FAULTS", "LONG_SECONDS", "Fault", "World"]
 
 #: An outage of the database or of MLflow; some in a long run are of this length.
 LONG_SECONDS = 60.0
@@ -233,7 +233,9 @@ def stopped_and_resumed(world: World) -> None:
     job.resume()
 
 
-FAULTS: tuple[Fault, ...] = (
+#: One of each kind that every job must stand: of a worker, a coordinator, the database.
+FIRST_FAULTS: tuple[Fault, ...] = (worker_killed, coordinator_killed, database_killed)
+EVERY_FAULT: tuple[Fault, ...] = (
     worker_killed,
     node_lost,
     node_frozen,

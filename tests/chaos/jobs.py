@@ -18,7 +18,7 @@ from tuning.jobs.files import REPORT
 from tuning.jobs.local import LocalJobs
 from tuning.search.records import results_of
 
-__all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "table_of"]
+__all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "mlflow_in_home", "table_of"]
 
 #: Metric points by run: (metric, step, value) and how often.
 Points = Mapping[str, Counter[tuple[str, int, float]]]
@@ -40,8 +40,8 @@ class Answer:
     mlflow: Points
 
 
-def table_of(seed: int) -> dict[str, Any]:
-    """A job of some 20 seconds of work: traps, divergence, confirmations."""
+def table_of(seed: int, settings: int = 40) -> dict[str, Any]:
+    """A job of half a second of work for each setting: traps, divergence, confirmations."""
     return {
         "name": f"chaos-{seed}",
         "seed": seed,
@@ -49,7 +49,7 @@ def table_of(seed: int) -> dict[str, Any]:
         "search": {
             "optimizers": ["gd", "momentum"],
             "learning_rate": {"low": 1e-2, "high": 100.0},
-            "settings": 40,
+            "settings": settings,
         },
         "training": {"restarts": 24, "steps": 300},
         "stability": {"max_unstable": 0.15},

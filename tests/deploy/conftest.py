@@ -1,31 +1,14 @@
-"""One cluster for all tests of `deploy/`: starting it takes as long as all of them."""
+"""What the tests of `deploy/` share beside the cluster."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from deploy.cluster import Cluster
 from tests.deploy.client import PYTHON
-
-
-@pytest.fixture(scope="package")
-def open_folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user reaches; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as name:
-        os.chmod(name, 0o711)
-        yield Path(name)
-
-
-@pytest.fixture(scope="package")
-def cluster(open_folder: Path) -> Iterator[Cluster]:
-    with Cluster(open_folder / "cluster", workers=2) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="package")

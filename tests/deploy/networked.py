@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +15,7 @@ from deploy.compose import read, read_networks
 from tests.deploy.namespaces import MACHINE, Namespaces
 from tests.service.client import IN_THE_CLUSTER, Client
 
-__all__ = ["NEEDS_ROOT", "WORKERS", "findings", "networked"]
+__all__ = ["NEEDS_ROOT", "WORKERS", "networked"]
 
 NEEDS_ROOT = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("nft"),
@@ -34,10 +32,3 @@ def networked(folder: Path, files: Path, compose: Path) -> Iterator[tuple[Namesp
         Cluster(folder, site=site, compose=compose, environment={IN_THE_CLUSTER: "1"}) as cluster,
     ):
         yield site, Client(cluster, files, where=site.inside(MACHINE))
-
-
-def findings(client: Client, code: int) -> dict[str, dict[str, Any]]:
-    """What `surefoot doctor` says, by what it is about."""
-    ran = client.surefoot("doctor", "--json")
-    assert (ran.code, ran.err) == (code, ""), ran
-    return {finding["what"]: finding for finding in json.loads(ran.out)}

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.compose import COMPOSE_FILE, read
 from tests.deploy.namespaces import MACHINE, MACHINE_OUTWARD, NEIGHBOUR, NEIGHBOURS, Namespaces
-from tests.deploy.networked import NEEDS_ROOT, WORKERS, findings, networked
+from tests.deploy.networked import NEEDS_ROOT, WORKERS, networked
 from tests.deploy.reach import listened, reached
 from tests.service.client import Client, until
 from tests.support.surefoot_command import without_run
@@ -108,7 +108,7 @@ def test_every_node_is_known_under_an_address_that_all_nodes_share(
 
 
 def test_doctor_is_content(client: Client) -> None:
-    found = findings(client, 0)
+    found = client.doctor(0)
     assert found["nodes"]["found"] == "all 3 answer; 1 MB pass to and from each"
 
 
@@ -185,7 +185,7 @@ def test_a_worker_that_is_cut_off_for_20_seconds(site: Namespaces, client: Clien
     assert wait_for_end(client, job_id) == "done"
     assert report(client, job_id) == client.here(file)
     until(lambda: len(nodes(client)) == 3)
-    assert findings(client, 0)["nodes"]["ok"]
+    assert client.doctor(0)["nodes"]["ok"]
 
 
 def test_results_that_do_not_come_are_lost_and_tried_again(

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.compose import COMPOSE_FILE
 from tests.deploy.namespaces import Namespaces
-from tests.deploy.networked import NEEDS_ROOT, WORKERS, findings, networked
+from tests.deploy.networked import NEEDS_ROOT, WORKERS, networked
 from tests.service.client import Client
 from tuning.cli.exit_codes import ExitCode
 
@@ -36,7 +36,7 @@ def astray(
 
 def test_doctor_names_the_nodes_and_the_cause(astray: tuple[Namespaces, Client]) -> None:
     site, client = astray
-    found = findings(client, 1)
+    found = client.doctor(1)
     bad = {what: finding for what, finding in found.items() if not finding["ok"]}
     assert set(bad) == {f"node {site.addresses[name]['inside']}" for name in WORKERS}
     head = site.addresses["ray-head"]["outside"]

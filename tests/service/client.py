@@ -192,6 +192,15 @@ class Client:
         assert ran.code == 0, ran
         return ran.out.strip()
 
+    def doctor(self, code: int, **changes: str | None) -> dict[str, dict[str, Any]]:
+        """What `surefoot doctor` finds, by what it is about; `code` is its exit code."""
+        ran = self.surefoot("doctor", "--json", **changes)
+        assert (ran.code, ran.err) == (code, ""), ran
+        findings = {finding["what"]: finding for finding in json.loads(ran.out)}
+        for finding in findings.values():
+            assert finding["ok"] is not bool(finding["remedy"]), finding
+        return findings
+
     def python(self, code: str) -> str:
         """What a program of the user prints."""
         done = subprocess.run(

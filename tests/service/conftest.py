@@ -1,10 +1,8 @@
-"""One real cluster for the whole folder, and one job that was carried out on it."""
+"""A user of the cluster, and one job that was carried out on it."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +10,17 @@ from pathlib import Path
 import pytest
 
 from deploy.cluster import Cluster
-from tests.service.client import IN_THE_CLUSTER, Client
+from tests.service.client import Client
 from tests.support.surefoot_command import Ran
 
 
 @pytest.fixture(scope="package")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A user of the cluster, whose problem this process can import too."""
     folder = tmp_path_factory.mktemp("client")
-    # Not pytest's folder: PostgreSQL's user must enter it, and Ray's paths must be short.
-    with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as name:
-        os.chmod(name, 0o711)
-        with (
-            Cluster(
-                Path(name) / "cluster", workers=2, environment={IN_THE_CLUSTER: "1"}
-            ) as cluster,
-            pytest.MonkeyPatch.context() as patch,
-        ):
-            patch.setattr(sys, "path", [*sys.path, str(folder)])
-            yield Client(cluster, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(folder)])
+        yield Client(cluster, folder)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,6 @@ import psycopg
 
 from tests.service.client import ROOT, Client, without
 from tests.service.test_refusals import TOKENLESS, wrong_passwords
-
-
-def examined(client: Client, code: int, **changes: str | None) -> dict[str, dict[str, Any]]:
-    """Findings by what they are about."""
-    ran = client.surefoot("doctor", "--json", **changes)
-    assert (ran.code, ran.err) == (code, ""), ran
-    findings = {finding["what"]: finding for finding in json.loads(ran.out)}
-    for finding in findings.values():
-        assert finding["ok"] is not bool(finding["remedy"]), finding
-    return findings
 
 
 def failed(findings: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -46,8 +35,7 @@ def test_a_healthy_cluster(client: Client) -> None:
 
 def test_a_client_without_token_and_with_wrong_passwords(client: Client, tmp_path: Path) -> None:
     remedies = failed(
-        examined(
-            client,
+        client.doctor(
             1,
             **TOKENLESS,
             HOME=str(tmp_path),
@@ -64,7 +52,7 @@ def test_a_client_without_token_and_with_wrong_passwords(client: Client, tmp_pat
 def test_mlflow_and_postgresql_are_away(client: Client) -> None:
     """From the inside, too."""
     with without(client, "postgres", "mlflow"):
-        remedies = failed(examined(client, 1))
+        remedies = failed(client.doctor(1))
     assert set(remedies) == {"database", "head's database", "MLflow", "head's MLflow"}
     for what, remedy in remedies.items():
         expected = "MLFLOW_TRACKING_URI" if "MLflow" in what else "start it or wait for it"
@@ -82,8 +70,7 @@ def test_no_workers_another_database_and_another_version(client: Client, tmp_pat
     about.parent.mkdir()
     about.write_text("Metadata-Version: 2.1\nName: surefoot\nVersion: 9.9.9\n", encoding="utf-8")
     with without(client, "ray-worker-1", "ray-worker-2"):
-        findings = examined(
-            client,
+        findings = client.doctor(
             1,
             SUREFOOT_STORAGE_URL=f"postgresql+psycopg://surefoot@{host}:{port}/elsewhere",
             PYTHONPATH=f"{tmp_path}:{ROOT}",

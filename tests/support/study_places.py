@@ -14,9 +14,9 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.pool import NullPool
 
 from tests.support.postgres_server import Postgres
-from tuning.spec.search_space import Dimension, SearchSpace
 from tuning.storage.postgres_lease import PostgresLease
-from tuning.study import JsonValue, StudyStore, TrialRecord
+from tuning.study import JsonValue, StudyStore
+from tuning.testing.studies import ATTRIBUTES, record, space
 
 __all__ = [
     "ATTRIBUTES",
@@ -29,32 +29,6 @@ __all__ = [
     "said_by_optuna",
     "space",
 ]
-
-ATTRIBUTES: dict[str, JsonValue] = {"job": {"name": "xor", "seed": 3}, "settings": 24}
-
-
-def space(optimizers: tuple[str, ...] = ("gd", "adam"), low: float = 1e-4) -> SearchSpace:
-    """What the trials of `record` were searched in."""
-    return SearchSpace(optimizers, (Dimension("learning_rate", low, 10.0),))
-
-
-def record(number: int, size: int = 0) -> TrialRecord:
-    """A trial as the coordinator writes it; `size` more characters of attributes."""
-    return TrialRecord(
-        number=number,
-        params={
-            "learning_rate": 1e-3 * (number % 7 + 1),
-            "optimizer": ("gd", "adam")[number % 2],
-        },
-        space=space(),
-        value=(number - 5.5) ** 2,
-        constraints=(float(5 - number), -1.0),
-        attributes={
-            "outcomes": {"settled": 60, "diverged": 4},
-            "curve": [0.1 * number, None, "é\n"],
-            "padding": "x" * size,
-        },
-    )
 
 
 def plain_journal(path: Path, name: str = "job") -> optuna.Study:
@@ -94,6 +68,8 @@ class Place(Protocol):
     def open(self, name: str = "job") -> StudyStore:
         """To write."""
 
+    def delete(self, name: str) -> None: ...
+
     def plainly(self, name: str = "job") -> optuna.Study:
         """As a program that knows only Optuna opens it."""
 
@@ -117,6 +93,9 @@ class Journal:
 
     def open(self, name: str = "job") -> StudyStore:
         return StudyStore.open(self.url, name)
+
+    def delete(self, name: str) -> None:
+        StudyStore.delete(self.url, name)
 
     def plainly(self, name: str = "job") -> optuna.Study:
         return plain_journal(self.path, name)
@@ -144,6 +123,9 @@ class Database:
 
     def open(self, name: str = "job") -> StudyStore:
         return StudyStore.open(self.url, name, self.lease(name))
+
+    def delete(self, name: str) -> None:
+        StudyStore.delete(self.url, name, self.lease(name))
 
     def plainly(self, name: str = "job") -> optuna.Study:
         return plain_database(self.url, name)

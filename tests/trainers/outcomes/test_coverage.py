@@ -11,6 +11,7 @@ from trainers.problems.landscapes import DoubleWell
 from trainers.randomness import starts
 from tuning.statistics.intervals import wilson
 
+pytestmark = pytest.mark.science
 STUDIES, RESTARTS = 400, 100
 
 

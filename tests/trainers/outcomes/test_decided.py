@@ -12,6 +12,8 @@ from trainers.problems.mlp import MLP, XOR
 from trainers.problems.teachers import DeepLinear, TeacherStudent
 from trainers.randomness import starts
 
+pytestmark = pytest.mark.science
+
 
 def outcomes(problem: Problem, name: str, rate: float, *, restarts: int, steps: int) -> Outcomes:
     w0 = starts(problem, restarts=restarts)

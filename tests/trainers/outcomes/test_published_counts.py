@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.published import COUNTS_2018, COUNTS_2021, LEVELS, SIGNIFICANT, chance, replicate
 from trainers import Basin, Dynamics, Outcomes
 
+pytestmark = pytest.mark.science
 RESTARTS = 400
 
 

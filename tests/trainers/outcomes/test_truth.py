@@ -12,6 +12,7 @@ from trainers.problem import FloatArray
 from trainers.problems.landscapes import Landscape
 from trainers.randomness import starts
 
+pytestmark = pytest.mark.science
 # Short: 20 steps, on the way down and far from rest. Long: nearly all have settled.
 TRAININGS = {
     "gd short": ("gd", 0.005, 20),

@@ -25,6 +25,7 @@ from trainers.problems.landscapes import (
 from trainers.randomness import starts
 from trainers.training.engine import train
 
+pytestmark = pytest.mark.science
 LANDSCAPES: list[Landscape] = [
     DoubleWell(),
     Himmelblau(),

@@ -18,6 +18,7 @@ from trainers.problems.network import Network
 from trainers.problems.teachers import TeacherStudent
 from trainers.randomness import starts
 
+pytestmark = pytest.mark.science
 NAMES = ["four wells", "turned", "mixture", "bent", "hill"]
 
 

@@ -218,7 +218,13 @@ def _has_results(home: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("how", INTERRUPTIONS)
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(how, marks=pytest.mark.cluster) if workers == "2" else how
+        for how, (workers, *_) in INTERRUPTIONS.items()
+    ],
+)
 def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str], how: str) -> None:
     workers, send, number = INTERRUPTIONS[how]
     job = write(WELLS.replace("settings = 6", "settings = 24").replace("= 40", "= 3000"))

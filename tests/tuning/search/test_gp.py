@@ -20,6 +20,7 @@ from tests.tuning.search.test_proposer import bowl, play, proposer
 from tuning.report.model import Report
 from tuning.search.proposer import Proposer
 
+pytestmark = pytest.mark.science
 pytest.importorskip("torch", reason="pip install torch==2.13.0")
 
 SEQUENCE = """

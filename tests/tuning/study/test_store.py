@@ -7,7 +7,7 @@ import logging
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +27,9 @@ from tests.support.study_places import (
     space,
 )
 from trainers.errors import InvalidInput
-from tuning.study import JsonValue, StudyStore, TrialRecord
+from tuning.study import StudyStore, TrialRecord
 from tuning.study.counts import count
+from tuning.testing import STUDY_CHECKS, Studies
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,20 +50,11 @@ def store(place: Place) -> StudyStore:
     return place.create("job", ATTRIBUTES)
 
 
-def test_what_is_appended_comes_back(store: StudyStore, place: Place) -> None:
-    records = [record(n) for n in range(12)]
-    for each in records:
-        store.append(each)
-    assert store.records() == records
-    reopened = place.open()
-    assert reopened.records() == records
-    assert reopened.attributes == store.attributes == ATTRIBUTES
-
-
-def test_more_than_ten_constraints_keep_their_order(store: StudyStore) -> None:
-    many = replace(record(0), constraints=tuple(float(i) for i in range(12)))
-    store.append(many)
-    assert store.records() == [many]
+@pytest.mark.parametrize("check", STUDY_CHECKS, ids=lambda check: check.__name__)
+def test_it_does_what_every_place_of_studies_must(
+    place: Place, check: Callable[[Studies], None]
+) -> None:
+    check(place)
 
 
 def test_it_is_a_real_study_for_plain_optuna(store: StudyStore, place: Place) -> None:
@@ -81,23 +73,6 @@ def test_it_is_a_real_study_for_plain_optuna(store: StudyStore, place: Place) ->
             study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
         )
         assert set(importances) == {"learning_rate", "optimizer"}
-
-
-@pytest.mark.parametrize("number", [-1, 0, 1, 3, 4])
-def test_only_the_next_number_is_appended(store: StudyStore, number: int) -> None:
-    store.append(record(0))
-    store.append(record(1))
-    with pytest.raises(ValueError, match=f"trial {number} cannot follow 2 trials"):
-        store.append(record(number))
-    assert [r.number for r in store.records()] == [0, 1]
-
-
-def test_a_store_opened_before_another_one_wrote_does_not_write_it_twice(
-    store: StudyStore, place: Place
-) -> None:
-    place.open().append(record(0))
-    with pytest.raises(ValueError, match="trial 0 cannot follow 1 trials"):
-        store.append(record(0))
 
 
 @pytest.mark.parametrize(
@@ -162,22 +137,6 @@ def test_names_may_be_odd(place: Place, name: str) -> None:
         StudyStore.open(place.url, name)
 
 
-def test_odd_and_large_attributes_come_back(store: StudyStore, place: Place) -> None:
-    odd: dict[str, JsonValue] = {
-        "nul": "a\0b",
-        "half a pair": "\ud800",
-        "日本": ["é", -0.0, 1e-308, 2**70],
-        "": {"x": []},
-    }
-    records = [
-        replace(record(0), attributes=odd),
-        replace(record(1), attributes={"large": [0.1 + n for n in range(60_000)]}),
-    ]
-    for each in records:
-        store.append(each)
-    assert place.open().records() == records
-
-
 def test_deleted_is_deleted_and_the_others_stay(store: StudyStore, place: Place) -> None:
     other = place.create("other", {})
     other.append(record(0))
@@ -201,14 +160,6 @@ def test_counts_are_those_of_the_store(store: StudyStore, place: Place) -> None:
         assert count(place.url, "job") == len(store.records()) == n + 1
     with pytest.raises(InvalidInput, match="there is no study 'other'"):
         count(place.url, "other")
-
-
-def test_two_studies_in_one_place_count_for_themselves(store: StudyStore, place: Place) -> None:
-    other = place.create("other", {})
-    for n in range(3):
-        store.append(record(n))
-        other.append(record(n))
-    assert [r.number for r in place.open("other").records()] == [0, 1, 2]
 
 
 def test_a_trial_of_another_program_is_named(store: StudyStore) -> None:

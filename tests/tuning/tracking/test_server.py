@@ -194,6 +194,7 @@ def shown(server: Server) -> Tracker:
     return tracker
 
 
+@pytest.mark.browser
 def test_the_view_in_a_browser(server: Server, shown: Tracker, tmp_path: Path) -> None:
     assert shown.experiment_id is not None
     assert shown.url == server.address + view_path(shown.experiment_id)
@@ -213,6 +214,7 @@ def test_the_view_in_a_browser(server: Server, shown: Tracker, tmp_path: Path) -
     assert {f"{name} (loss/p50)" for name in names - {"report"}} <= set(pieces)
 
 
+@pytest.mark.browser
 def test_the_table_in_a_browser(shown: Tracker, tmp_path: Path) -> None:
     assert shown.url is not None
     pieces = browse(shown.url.replace("&compareRunsMode=CHART", ""), tmp_path)
