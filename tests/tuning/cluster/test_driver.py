@@ -40,7 +40,7 @@ def url(postgres: Postgres) -> str:
 def job(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterJob]:
     """Submitted, and to be carried out in this process."""
 
-    def pool(problem: Problem, config: TrainingConfig, **_: Any) -> Pool:
+    def pool(problem: Problem, config: TrainingConfig, *_: Any) -> Pool:
         return InProcessPool(problem, config)
 
     monkeypatch.setattr(ray_pool, "RayPool", pool)
