@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from trainers.basins.descent import Point
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
-from trainers.optimizers.base import OPTIMIZERS, Optimizer, get_optimizer
+from trainers.optimizers.base import Optimizer
+from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
 from trainers.outcomes.classify import Basin, Outcome, Outcomes, classify
 from trainers.outcomes.dynamics import Dynamics
 from trainers.problem import Problem

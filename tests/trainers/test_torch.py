@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trainers.curvature.finite_differences import hessians
-from trainers.optimizers.base import get_optimizer
+from trainers.optimizers.registry import get_optimizer
 from trainers.problem import FloatArray
 from trainers.problems.mlp import MLP
 from trainers.problems.network import Network

@@ -195,18 +195,13 @@ def _train(
     path = np.full((steps + 1, *starts.shape), np.nan) if record_path else None
     weights = starts.copy()  # where each restart ended
     diverged_at = np.full(restarts, -1, dtype=np.intp)
-    preconditioner = (
-        None
-        if optimizer.preconditioner([starts] * optimizer.slots, 1) is None
-        else np.ones_like(starts)
-    )
     tail = TailStatistics(starts, steps)
 
     live = np.arange(restarts)  # which restarts the rows below belong to
     w = starts.copy()
     rate = rates[:, None]
-    state = [np.zeros_like(w) for _ in range(optimizer.slots)]
-    scratch, before = np.empty_like(w), w.copy()
+    state = optimizer.init(w)
+    before = w.copy()
     limit = np.full(restarts, np.inf)
     nothing = np.zeros(w.size)
     seen: FloatArray | None
@@ -238,8 +233,7 @@ def _train(
                 # Compressed copies: w is changed in place below, and a gradient may be w itself.
                 w, before, gradient = w[keep], before[keep], gradient[keep]
                 seen = None if seen is None else seen[keep]
-                state = [slot[keep] for slot in state]
-                scratch, nothing = np.empty_like(w), np.zeros(w.size)
+                state, nothing = state.rows(keep), np.zeros(w.size)
                 tail.keep(keep)
                 if not live.size:
                     break
@@ -256,12 +250,14 @@ def _train(
         if t == steps:
             break
         np.copyto(before, w)
-        optimizer.step(w, gradient, rate, state, t + 1, scratch)
+        optimizer.step(w, gradient, rate, state)
         tail.add(t, before, w)
 
     weights[live] = w
-    if preconditioner is not None and live.size:
-        preconditioner[live] = optimizer.preconditioner(state, steps)
+    divisor, preconditioner = optimizer.preconditioner(state), None
+    if divisor is not None:
+        preconditioner = np.ones_like(starts)
+        preconditioner[live] = divisor
     cosine, displacement = tail.summary(live, w, restarts)
     return Trajectories(
         optimizer=optimizer,

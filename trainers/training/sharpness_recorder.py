@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainers.curvature.lanczos import fixed_direction, lanczos
-from trainers.optimizers.base import Optimizer
+from trainers.optimizers.base import Optimizer, OptimizerState
 from trainers.problem import Evaluate, FloatArray, IntArray
 
 __all__ = ["SharpnessRecorder", "products", "sharpness_steps"]
@@ -67,13 +67,13 @@ class SharpnessRecorder:
         w: FloatArray,
         gradient: FloatArray,
         rate: FloatArray,
-        state: list[FloatArray],
+        state: OptimizerState,
     ) -> None:
         """Measure the restarts `live` (r,) at `w` (r, P), from where step `t` (from 0) goes on with
         `gradient`, `rate` and `state`. `gradient` must not be the problem's own array."""
-        state = [slot.copy() for slot in state]
-        self._optimizer.step(w.copy(), gradient, rate, state, t + 1, np.empty_like(w))
-        divisor = self._optimizer.preconditioner(state, t + 1)
+        state = state.copy()
+        self._optimizer.step(w.copy(), gradient, rate, state)
+        divisor = self._optimizer.preconditioner(state)
         scaling = None if divisor is None else 1.0 / np.sqrt(divisor)
         start = self._direction[live] + _MIXED * self._other
         iterations = _FIRST if t == 0 else _AGAIN

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from trainers.curvature.finite_differences import hessians
 from trainers.curvature.lanczos import extreme_curvatures, fixed_direction, lanczos
-from trainers.optimizers.base import get_optimizer
+from trainers.optimizers.registry import get_optimizer
 from trainers.problem import Evaluate, FloatArray
 from trainers.problems.landscapes import DoubleWell
 from trainers.problems.mlp import MLP

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import log_softmax
 
 from trainers.errors import InvalidInput
-from trainers.optimizers.base import get_optimizer
+from trainers.optimizers.registry import get_optimizer
 from trainers.problem import FloatArray
 from trainers.problems.mlp import MLP, XOR
 from trainers.problems.network import ACTIVATIONS, INITIALIZERS, LOSSES, Network

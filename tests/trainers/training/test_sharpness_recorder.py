@@ -8,7 +8,7 @@ import pytest
 
 from trainers.curvature.finite_differences import hessians
 from trainers.errors import InvalidInput
-from trainers.optimizers.base import OPTIMIZERS, get_optimizer
+from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
 from trainers.problem import FloatArray, Problem
 from trainers.problems.landscapes import DoubleWell
 from trainers.problems.mlp import MLP, XOR
