@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from trainers.errors import InvalidInput
 from trainers.problems.network import Network
 
 __all__ = ["MLP", "XOR"]
+
+LISTED_AT = 3
 
 
 class XOR(Network):
@@ -25,6 +28,8 @@ class XOR(Network):
         hidden: units of each hidden layer.
         activation, initializer, weight_decay: see `Network`.
     """
+
+    name = "xor"
 
     def __init__(
         self,
@@ -64,6 +69,8 @@ class MLP(Network):
         hidden, activation, initializer, weight_decay: see `Network`.
     """
 
+    name = "mlp"
+    example: ClassVar = {"data": "wine"}
     data: Dataset
 
     def __init__(

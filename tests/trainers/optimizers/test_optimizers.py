@@ -304,4 +304,3 @@ def test_hyperparameters_and_names_are_readable() -> None:
     assert get_optimizer("adam", beta1=0.8).hyperparameters == expected
     assert str(get_optimizer("momentum")) == "momentum(beta=0.9)"
     assert str(get_optimizer("gd")) == "gd"
-    assert list(OPTIMIZERS) == ["gd", "momentum", "nesterov", "rmsprop", "adam"]
