@@ -22,7 +22,8 @@ from trainers.problem import Problem
 from trainers.problems.registry import PROBLEMS, get_problem
 from trainers.randomness import starts
 from trainers.thresholds import Thresholds
-from trainers.training.engine import Trajectories, train
+from trainers.training.engine import train
+from trainers.training.trajectories import Trajectories
 
 __all__ = [
     "OPTIMIZERS",

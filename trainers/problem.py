@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Evaluate", "FloatArray", "IntArray", "Problem"]
+__all__ = ["Evaluate", "FloatArray", "IntArray", "Problem", "evaluator"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -65,3 +66,13 @@ class Problem(ABC):
     def validation_loss(self, w: FloatArray) -> FloatArray | None:
         """Loss (R,) on examples held out from training, or None where there are none."""
         return None
+
+
+def evaluator(problem: Problem) -> Evaluate:
+    """The problem's loss and gradient on all its examples, as a function of w alone."""
+    if problem.examples is not None:
+        parameters = list(inspect.signature(problem.loss_and_gradient).parameters.values())
+        if len(parameters) > 1 and parameters[1].default is inspect.Parameter.empty:
+            everything = np.arange(problem.examples)
+            return lambda w: problem.loss_and_gradient(w, everything)
+    return lambda w: problem.loss_and_gradient(w)

@@ -12,7 +12,7 @@ from trainers._rows import Rows
 from trainers.errors import InvalidInput
 from trainers.problem import FloatArray
 
-__all__ = ["Optimizer", "OptimizerState", "check_fraction", "check_positive"]
+__all__ = ["Optimizer", "OptimizerState", "UpdateRule", "check_fraction", "check_positive"]
 
 
 @dataclass(kw_only=True)
@@ -28,14 +28,36 @@ class OptimizerState(Rows):
     scratch: FloatArray
 
 
-class Optimizer(ABC):
-    """One update rule; a frozen dataclass whose fields are its hyperparameters.
+class UpdateRule(ABC):
+    """An optimizer as all know it but who trains by it, whatever library takes its steps.
 
-    To add one, write a module in this package with such a class and its `name`: it is found there.
-    A rule is held to `trainers.testing.check_optimizer`.
+    A subclass is a frozen dataclass whose fields are its hyperparameters.
     """
 
     name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def stability_limit(self) -> float:
+        """Largest stable lr * lambda_max(P^-1 H) on a quadratic with Hessian H, where P is the
+        preconditioner: what a step divides the gradient by."""
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """Name and value of each hyperparameter but the learning rate."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{key}={value:g}" for key, value in self.hyperparameters.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+
+class Optimizer(UpdateRule):
+    """A rule whose steps NumPy takes, for many restarts at once and in place.
+
+    To add one, write a module in this package with such a class and its `name`: it is found there.
+    It is held to `trainers.testing.check_optimizer`.
+    """
 
     @abstractmethod
     def init(self, w: FloatArray) -> OptimizerState:
@@ -49,23 +71,9 @@ class Optimizer(ABC):
         the last thing a step does is to change `w`.
         """
 
-    @property
-    @abstractmethod
-    def stability_limit(self) -> float:
-        """Largest stable lr * lambda_max(P^-1 H) on a quadratic with Hessian H; P as below."""
-
     def preconditioner(self, state: Any) -> FloatArray | None:
         """Diagonal P (R, P) by which the last step divided the gradient; None for identity."""
         return None
-
-    @property
-    def hyperparameters(self) -> dict[str, float]:
-        """Name and value of each hyperparameter but the learning rate."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-
-    def __str__(self) -> str:
-        inside = ", ".join(f"{key}={value:g}" for key, value in self.hyperparameters.items())
-        return f"{self.name}({inside})" if inside else self.name
 
 
 def check_fraction(optimizer: str, key: str, value: float) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from trainers import Problem, starts
-from trainers.training.engine import evaluator, recorded_steps
+from trainers.problem import evaluator
 from trainers.training.sharpness_recorder import products
+from trainers.training.trajectories import recorded_steps
 from tuning.spec.job import JobSpec
 from tuning.trial.result import Role, Setting
 from tuning.trial.task import split_into_tasks

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput, Problem, starts
-from trainers.training.engine import check_problem
+from trainers.training.checks import check_returns
 from tuning import tracking
 from tuning.analysis.problem_info import problem_facts
 from tuning.execution.base import user_code
@@ -52,7 +52,7 @@ def prepare(
     with user_code(), _naming(source):
         problem = problem or spec.make_problem(folder_of(source))
         spec.check_batches(problem)
-        check_problem(problem, starts(problem, restarts=2, seed=spec.seed))
+        check_returns(problem, starts(problem, restarts=2, seed=spec.seed))
         make_proposer(spec)
         if spec.tracking.uri is not None:
             tracking.check(spec.tracking.uri)

@@ -15,7 +15,7 @@ from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from trainers.problem import Problem
 from trainers.problems.registry import PROBLEMS, example_of, get_problem, parameters_of
 from trainers.randomness import starts
-from trainers.training.engine import check_problem
+from trainers.training.checks import check_returns
 
 BOWL = """
 from __future__ import annotations
@@ -79,7 +79,7 @@ def test_every_name_gives_a_problem_that_can_be_trained(name: str) -> None:
     assert isinstance(problem, PROBLEMS[name])
     w0 = starts(problem, restarts=2)
     assert w0.shape == (2, problem.parameters)
-    check_problem(problem, w0)
+    check_returns(problem, w0)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

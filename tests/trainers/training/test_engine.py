@@ -12,8 +12,9 @@ from trainers.problem import Problem
 from trainers.problems.landscapes import DoubleWell, Himmelblau, Rastrigin, SingleWeight
 from trainers.problems.mlp import MLP, XOR
 from trainers.randomness import starts
-from trainers.training.engine import recorded_steps, train
+from trainers.training.engine import train
 from trainers.training.tail_statistics import TailStatistics
+from trainers.training.trajectories import recorded_steps
 
 GD = get_optimizer("gd")
 

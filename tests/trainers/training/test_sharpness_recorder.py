@@ -9,11 +9,11 @@ import pytest
 from trainers.curvature.finite_differences import hessians
 from trainers.errors import InvalidInput
 from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
-from trainers.problem import FloatArray, Problem
+from trainers.problem import FloatArray, Problem, evaluator
 from trainers.problems.landscapes import DoubleWell
 from trainers.problems.mlp import MLP, XOR
 from trainers.randomness import starts
-from trainers.training.engine import evaluator, train
+from trainers.training.engine import train
 from trainers.training.sharpness_recorder import products, sharpness_steps
 from trainers.training.trajectories import Trajectories
 
