@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers._rows import Rows
 from trainers.basins.gradient_flow import Flow
 from trainers.curvature.finite_differences import differences, hessians_and_jumps
 from trainers.curvature.lanczos import extreme_curvatures, lanczos
@@ -24,7 +24,7 @@ _LEAST_STEP, _MOST_GROWTH = 0.1, 100.0
 
 
 @dataclass
-class Quadratic:
+class Quadratic(Rows):
     """J(w + d) = J + slope . V^T d + half (V^T d)^T diag(values) (V^T d), for R restarts.
 
     Attributes:
@@ -96,26 +96,6 @@ class Quadratic:
         doubt = np.nan_to_num(extremes.smallest_residual, nan=np.inf)
         gradients = PRODUCTS
         return cls(w, gradient, values, vectors, slope, jump, ends, doubt, gradients)
-
-    def rows(self, keep: NDArray[Any]) -> Quadratic:
-        """The restarts `keep` alone."""
-        return Quadratic(
-            w=self.w[keep],
-            gradient=self.gradient[keep],
-            values=self.values[keep],
-            vectors=self.vectors[keep],
-            slope=self.slope[keep],
-            jump=self.jump[keep],
-            ends=self.ends[keep],
-            doubt=self.doubt[keep],
-            gradients=self.gradients,
-        )
-
-    def put(self, where: NDArray[Any], part: Quadratic) -> None:
-        """Write the restarts of `part` back to where `rows` took them from."""
-        for name, array in vars(part).items():
-            if isinstance(array, np.ndarray):
-                getattr(self, name)[where] = array
 
     @property
     def smallest(self) -> FloatArray:
