@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from trainers.data.dataset import Dataset
 
 __all__ = ["Evaluate", "FloatArray", "IntArray", "Problem", "evaluator"]
 
@@ -45,11 +48,15 @@ class Problem(ABC):
         parameters: P, the length of w.
         known_minimum: J at the global minimum, or None where nobody knows it.
         examples: the number of training examples, or None for a problem without data.
+        loaded_data: what `trainers.data` loaded by the problem's parameter `data`: the job
+            keeps their fingerprint, the report says what they are, and a table travels with the
+            job. None where there are none, or the problem has them from elsewhere.
     """
 
     parameters: int
     known_minimum: float | None = None
     examples: int | None = None
+    loaded_data: Dataset | None = None
 
     @abstractmethod
     def initial(self, rng: np.random.Generator) -> FloatArray:

@@ -71,7 +71,7 @@ class MLP(Network):
 
     name = "mlp"
     example: ClassVar = {"data": "wine"}
-    data: Dataset
+    loaded_data: Dataset
 
     def __init__(
         self,
@@ -90,16 +90,16 @@ class MLP(Network):
             raise InvalidInput(
                 f"data = {data!r} is not valid; the name of a data set or the path of a table"
             )
-        self.data = load(
+        self.loaded_data = load(
             data, target=target, task=task, validation=validation, split_seed=split_seed
         )
         super().__init__(
-            self.data.train_inputs,
-            self.data.train_targets,
+            self.loaded_data.train_inputs,
+            self.loaded_data.train_targets,
             hidden=hidden,
             activation=activation,
             initializer=initializer,
             weight_decay=weight_decay,
-            loss="cross-entropy" if self.data.task == "classification" else "squared-error",
-            held_out=(self.data.validation_inputs, self.data.validation_targets),
+            loss="cross-entropy" if self.loaded_data.task == "classification" else "squared-error",
+            held_out=(self.loaded_data.validation_inputs, self.loaded_data.validation_targets),
         )

@@ -19,7 +19,6 @@ import cloudpickle
 
 from trainers import InvalidInput, Problem
 from trainers._suggest import nearest
-from trainers.problems.mlp import MLP
 from tuning.spec.job import JobSpec, read_spec
 from tuning.storage.file_lease import Holder
 from tuning.study import StudyStore
@@ -139,9 +138,10 @@ class Job(ABC):
             return problem
         problem = self.spec.make_problem(folder or Path(header["folder"]), data_file)
         was = header["problem"].get("data_sha256")
-        if isinstance(problem, MLP) and problem.data.fingerprint != was:
+        data = problem.loaded_data
+        if data is not None and data.fingerprint != was:
             raise InvalidInput(
-                f"job {self.id}: the data {problem.data.name} have changed since it began; "
+                f"job {self.id}: the data {data.name} have changed since it began; "
                 "put the old ones back, or run a new job"
             )
         return problem
