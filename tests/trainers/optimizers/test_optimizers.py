@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from trainers.errors import InvalidInput
 from trainers.optimizers import (
-    OPTIMIZERS,
     Adam,
     GradientDescent,
     Momentum,
@@ -161,19 +160,6 @@ def test_nesterov_is_the_classical_pair_of_sequences(beta: float, rate: float) -
         y = x + beta * (x - last)
         # Rounding: 200 stable steps of a few eps, magnified at most 1 / (1 - beta) = 100 times.
         assert w[0, 0] == pytest.approx(y, abs=200 * 100 * 4e-16)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_gradient_may_be_w_itself(name: str) -> None:
-    optimizer = get_optimizer(name)
-    apart, together = np.array([[3.0, -1.0]]), np.array([[3.0, -1.0]])
-    one, two = optimizer.init(apart), optimizer.init(together)
-    rate = np.array([[0.3]])
-    for _ in range(19):
-        optimizer.step(apart, apart.copy(), rate, one)
-        optimizer.step(together, together, rate, two)
-        np.testing.assert_array_equal(together, apart)
-    assert not np.array_equal(apart, [[3.0, -1.0]])
 
 
 def transition(optimizer: Optimizer, sharpness: float) -> FloatArray:
