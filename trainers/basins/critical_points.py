@@ -26,6 +26,7 @@ REFUSALS = 8  # more than steps taken: the gradient jumps here
 # they do not. Told apart by twenty steps, each longer than 10^4 / lambda_max in time.
 _SHRINKING, _STEADY, _LONG, _EVERY = 0.9, 20, 1e4, 10
 _HOVERING = 20.0  # material gaps: as far above a kink a step of 1e-2 may hover
+_ALIKE = 10.0  # of the smallest curvature: what curves up no more is as flat
 _SETTLING = 6  # differences along every parameter that settling at a kink takes
 _MARGIN = 1.3  # Hessians: one may always be formed, after a flow that was short
 _GROWN = 1.2  # the weights, since the training ended: what creeps in circles stays as large
@@ -231,12 +232,7 @@ class CriticalPointClassifier:
         loss = look.loss[mask]
         slack = TINY * look.descent[mask] + look.rounding[mask]
         # Where all directions curve alike, and yet Newton's method did not land, all are flat.
-        flat = (
-            model.values
-            <= np.maximum(self.limits.strict * model.largest, 10.0 * np.abs(model.smallest))[
-                :, None
-            ]
-        )
+        flat = model.soft(self.limits.strict, _ALIKE)
         lowest, height = lower_nearby(self.evaluate, model, loss, flat, self.limits.push)
         lower = height < loss - slack
         empty = ~lower & ~rises_nearby(self.evaluate, model.w, loss, slack)

@@ -134,6 +134,12 @@ class Quadratic(Rows):
         """Length of Newton's step (R,), upwards where the loss curves down."""
         return np.asarray(np.linalg.norm(self.slope * self.inverse, axis=1))
 
+    def soft(self, share: float, alike: float) -> NDArray[np.bool_]:
+        """Which directions (R, P) curve up by no more than `share` of the largest curvature, or by
+        no more than `alike` times the smallest, whichever is more; those that curve down, too."""
+        most = np.maximum(share * self.largest, alike * np.abs(self.smallest))
+        return np.asarray(self.values <= most[:, None])
+
     def step(self, evaluate: Evaluate, flow: Flow, tolerance: float) -> Flow:
         """Where a step takes `flow`, whose restarts are those of the model.
 
