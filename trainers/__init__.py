@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from trainers.basins.descent import Point
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
-from trainers.optimizers.base import OPTIMIZERS, Optimizer, get_optimizer
+from trainers.optimizers.base import Optimizer
+from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
 from trainers.outcomes.classify import Basin, Outcome, Outcomes, classify
 from trainers.outcomes.dynamics import Dynamics
 from trainers.problem import Problem
 from trainers.problems.registry import PROBLEMS, get_problem
 from trainers.randomness import starts
 from trainers.thresholds import Thresholds
-from trainers.training.engine import Trajectories, train
+from trainers.training.engine import train
+from trainers.training.trajectories import Trajectories
 
 __all__ = [
     "OPTIMIZERS",

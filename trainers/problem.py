@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Evaluate", "FloatArray", "IntArray", "Problem"]
+if TYPE_CHECKING:
+    from trainers.data.dataset import Dataset
+
+__all__ = ["Evaluate", "FloatArray", "IntArray", "Problem", "evaluator"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -44,11 +48,15 @@ class Problem(ABC):
         parameters: P, the length of w.
         known_minimum: J at the global minimum, or None where nobody knows it.
         examples: the number of training examples, or None for a problem without data.
+        loaded_data: what `trainers.data` loaded by the problem's parameter `data`: the job
+            keeps their fingerprint, the report says what they are, and a table travels with the
+            job. None where there are none, or the problem has them from elsewhere.
     """
 
     parameters: int
     known_minimum: float | None = None
     examples: int | None = None
+    loaded_data: Dataset | None = None
 
     @abstractmethod
     def initial(self, rng: np.random.Generator) -> FloatArray:
@@ -65,3 +73,13 @@ class Problem(ABC):
     def validation_loss(self, w: FloatArray) -> FloatArray | None:
         """Loss (R,) on examples held out from training, or None where there are none."""
         return None
+
+
+def evaluator(problem: Problem) -> Evaluate:
+    """The problem's loss and gradient on all its examples, as a function of w alone."""
+    if problem.examples is not None:
+        parameters = list(inspect.signature(problem.loss_and_gradient).parameters.values())
+        if len(parameters) > 1 and parameters[1].default is inspect.Parameter.empty:
+            everything = np.arange(problem.examples)
+            return lambda w: problem.loss_and_gradient(w, everything)
+    return lambda w: problem.loss_and_gradient(w)

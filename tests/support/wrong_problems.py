@@ -63,7 +63,7 @@ def _parameter(name: str, key: str, default: Any) -> st.SearchStrategy[Wrong]:
         | DATES
         | (TEXTS.map(lambda text: text if number else f"{text}?"))
     )
-    needed = {"data": "wine"} if name == "mlp" else {}
+    needed = getattr(PROBLEMS[name], "example", {})
     return content.map(
         lambda value: Wrong.job(changed(("problem",), {"name": name, **needed, key: value}), key)
     )

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from trainers.curvature.finite_differences import hessians
-from trainers.optimizers.base import get_optimizer
-from trainers.problem import FloatArray
+from trainers.optimizers.registry import get_optimizer
+from trainers.problem import FloatArray, evaluator
 from trainers.problems.mlp import MLP
 from trainers.problems.network import Network
 from trainers.randomness import starts
-from trainers.training.engine import evaluator, train
+from trainers.training.engine import train
 
 torch: Any = pytest.importorskip("torch", reason="pip install torch==2.13.0")
 

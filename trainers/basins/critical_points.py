@@ -1,6 +1,11 @@
-"""A look at the Hessians of some restarts: a label for each, or else a step further down."""
+"""A look at the Hessians of some restarts: a label for each, or else a step further down.
+
+`init` gives a `Look`, all that is known of these restarts; `step` changes that and nothing else.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +15,10 @@ from trainers.basins.gradient_flow import Flow
 from trainers.basins.nonsmooth import settle
 from trainers.basins.perturbations import falls_for_ever, lower_nearby, rises_nearby
 from trainers.basins.quadratic_model import Quadratic, newton
-from trainers.problem import Evaluate, FloatArray, IntArray
+from trainers.problem import Evaluate, FloatArray
 from trainers.thresholds import Thresholds
 
-__all__ = ["REFUSALS", "TINY", "CriticalPointClassifier"]
+__all__ = ["REFUSALS", "TINY", "CriticalPointClassifier", "Look"]
 
 TINY = 1e-9  # of the descent: gains and gaps that are none
 REFUSALS = 8  # more than steps taken: the gradient jumps here
@@ -21,6 +26,7 @@ REFUSALS = 8  # more than steps taken: the gradient jumps here
 # they do not. Told apart by twenty steps, each longer than 10^4 / lambda_max in time.
 _SHRINKING, _STEADY, _LONG, _EVERY = 0.9, 20, 1e4, 10
 _HOVERING = 20.0  # material gaps: as far above a kink a step of 1e-2 may hover
+_ALIKE = 10.0  # of the smallest curvature: what curves up no more is as flat
 _SETTLING = 6  # differences along every parameter that settling at a kink takes
 _MARGIN = 1.3  # Hessians: one may always be formed, after a flow that was short
 _GROWN = 1.2  # the weights, since the training ended: what creeps in circles stays as large
@@ -29,137 +35,163 @@ _SHORT, _FAR = 1e-3, 1e-2  # of 1 + |w|: a longer step of Newton's is on its way
 Mask = NDArray[np.bool_]
 
 
-class CriticalPointClassifier:
-    """The restarts `group` (r,) of `flow`, which are `rows[group]` of `endpoints`.
+@dataclass
+class Look:
+    """The r restarts under a look; every array has a row for each, and nothing here is shared.
 
-    Args:
-        weights (R, P): where all restarts ended their training.
-        descent: of every restart in `flow`.
-        allowance: gradients that a restart may have used after the dearest thing done here.
-        dense: whether to form the whole Hessian.
+    Attributes:
+        flow: where they are; what is not labelled moves on in it.
+        model: of the loss around them. loss (r,): where the model is, for it may move too.
+        endpoints: of those that were labelled.
+        descent (r,): of the loss since the start. way (r, P): from where training ended.
+        rounding (r,): of the loss. size (r,): 1 + |w|.
+        quiet (r,): whether the last step gained little. last (r,): whether no look will follow.
+        found (r,): who was labelled. pushed (r,): who goes on from a point lower close by.
     """
 
-    def __init__(
-        self,
-        evaluate: Evaluate,
-        flow: Flow,
-        group: IntArray,
-        rows: IntArray,
-        weights: FloatArray,
-        descent: FloatArray,
-        endpoints: BasinEndpoints,
-        thresholds: Thresholds,
-        *,
-        allowance: float,
-        dense: bool,
-    ) -> None:
-        self.evaluate, self.flow, self.group, self.rows = evaluate, flow, group, rows[group]
-        self.endpoints, self.limits = endpoints, thresholds
-        self.allowance, self.dense = allowance, dense
-        make = Quadratic.at if dense else Quadratic.krylov
-        self.model = make(evaluate, flow.w[group], flow.gradient[group])
-        flow.used[group] += self.model.gradients
-        self.descent, self.loss = descent[group], flow.loss[group]
-        self.way = self.model.w - weights[self.rows]
-        self.rounding = 64.0 * np.finfo(float).eps * np.abs(self.loss)
-        self.size = 1.0 + np.linalg.norm(self.model.w, axis=1)
-        self.found = np.zeros(len(group), dtype=bool)
-        self.pushed = np.zeros(len(group), dtype=bool)
+    flow: Flow
+    model: Quadratic
+    loss: FloatArray
+    endpoints: BasinEndpoints
+    descent: FloatArray
+    way: FloatArray
+    rounding: FloatArray
+    size: FloatArray
+    quiet: Mask
+    last: Mask
+    found: Mask
+    pushed: Mask
 
-    def classify(
-        self, tolerance: float, *, quiet: Mask, last: Mask, known_minimum: float | None
-    ) -> Mask:
-        """Label what can be labelled and move the rest on; whether each was labelled (r,).
+    def label(self, mask: Mask, point: Point, reason: str) -> None:
+        """Label the rows `mask`."""
+        if not mask.any():
+            return
+        model, endpoints = self.model, self.endpoints
+        endpoints.weights[mask], endpoints.loss[mask] = model.w[mask], self.loss[mask]
+        endpoints.smallest_curvature[mask] = model.smallest[mask]
+        endpoints.largest_curvature[mask] = model.highest[mask]
+        endpoints.label(mask, point, reason)
+        self.found |= mask
 
-        Args:
-            quiet: of every restart in `flow`, whether its last step gained little.
-            last: whether it will not be looked at again.
-        """
-        model, limits = self.model, self.limits
-        quiet, last = quiet[self.group], last[self.group]
+
+@dataclass(frozen=True)
+class CriticalPointClassifier:
+    """Looks at Hessians: `init` forms them, `step` labels what can be and moves the rest on.
+
+    Attributes:
+        tolerance: the error of one step, as in `Thresholds.flow_tolerance`.
+        allowance: gradients that a restart may have used after the dearest thing done here.
+        dense: whether to form the whole Hessian.
+        known_minimum: the loss at the global minimum, where it is known.
+    """
+
+    evaluate: Evaluate
+    limits: Thresholds
+    tolerance: float
+    allowance: float
+    dense: bool
+    known_minimum: float | None
+
+    def init(
+        self, flow: Flow, trained: FloatArray, descent: FloatArray, quiet: Mask, last: Mask
+    ) -> Look:
+        """The restarts of `flow`, whose training ended at `trained` (r, P), with a model of each;
+        the other arguments are those of `Look`. `flow` becomes its own."""
+        make = Quadratic.at if self.dense else Quadratic.krylov
+        model = make(self.evaluate, flow.w.copy(), flow.gradient.copy())
+        flow.used += model.gradients
+        nobody = np.zeros(len(trained), dtype=bool)
+        return Look(
+            flow=flow,
+            model=model,
+            loss=flow.loss.copy(),
+            endpoints=BasinEndpoints.unknown(model.w),
+            descent=descent,
+            way=model.w - trained,
+            rounding=64.0 * np.finfo(float).eps * np.abs(flow.loss),
+            size=1.0 + np.linalg.norm(model.w, axis=1),
+            quiet=quiet,
+            last=last,
+            found=nobody,
+            pushed=nobody.copy(),
+        )
+
+    def step(self, look: Look) -> None:
+        """Label what can be labelled, `look.found`, and move the rest on."""
+        model, limits = look.model, self.limits
         largest = model.largest
         strict = model.smallest - model.doubt > limits.strict * largest
         downward = model.smallest + model.doubt < -limits.saddle * largest
-        floor = (limits.at_rest if self.dense else TINY) * self.descent + self.rounding
-        self._land(strict, floor)
-        if known_minimum is not None:
-            there = self.loss - known_minimum <= TINY * self.descent
-            self._put(~self.found & there, Point.FLAT, "known")
+        floor = (limits.at_rest if self.dense else TINY) * look.descent + look.rounding
+        self._land(look, strict, floor)
+        if self.known_minimum is not None:
+            there = look.loss - self.known_minimum <= TINY * look.descent
+            look.label(~look.found & there, Point.FLAT, "known")
         # A direction that curves down leads away, however slowly, unless the slope along it is
         # rounding and nothing else.
         steepest = np.abs(np.where(model.values < 0, model.slope, 0.0)).max(axis=1)
         held = ~downward | (steepest <= model.slope_noise)
-        short = model.newton_length <= _SHORT * self.size
-        resting = ~self.found & (model.left <= floor) & short & held
-        self._put(resting & downward, Point.SADDLE, "saddle")
+        short = model.newton_length <= _SHORT * look.size
+        resting = ~look.found & (model.left <= floor) & short & held
+        look.label(resting & downward, Point.SADDLE, "saddle")
         # What goes on and on is tried now and then.
-        again = self.flow.steady[self.group] % _EVERY == 0
-        self._endless(~self.found & ~short & ((quiet & again) | last))
+        again = look.flow.steady % _EVERY == 0
+        self._endless(look, ~look.found & ~short & ((look.quiet & again) | look.last))
+        resting &= ~look.found
         if self.dense:
-            resting &= ~self.found
-            self._flat(resting, last, model.rows(resting))
-            self._creeping(~self.found & ~downward)
-            self._kinked(~self.found & ~self.pushed, quiet | last)
+            self._flat(look, resting, model.rows(resting))
+            self._creeping(look, ~look.found & ~downward)
         else:
-            undecided = resting & ~self.found
-            self._whole(undecided & self._affordable(2), last)
-            self._kinked(~self.found & ~self.pushed, quiet | last)
-            self._put(undecided & ~self.found & ~self.pushed, Point.UNDETERMINED, "doubt")
-        self._move(~self.found & ~last & ~self.pushed, tolerance)
-        return self.found
+            self._whole(look, resting & self._affordable(look, 2))
+        self._kinked(look, ~look.found & ~look.pushed, look.quiet | look.last)
+        if not self.dense:
+            look.label(resting & ~look.found & ~look.pushed, Point.UNDETERMINED, "doubt")
+        self._move(look, ~look.found & ~look.last & ~look.pushed)
+        self._unrest(look)
 
-    def _affordable(self, hessians: int) -> Mask:
+    def _unrest(self, look: Look) -> None:
+        """Who had to be pushed, and then fell, was on no bottom when it was at rest."""
+        rested = look.flow.rested
+        fell = look.found & (rested - look.loss > self.limits.settled * look.descent)
+        look.endpoints.loss[fell] = rested[fell]
+        look.endpoints.label(fell, Point.PLATEAU, "pushed")
+
+    def _affordable(self, look: Look, hessians: int) -> Mask:
         """Whether (r,) so many differences along every parameter are within the allowance."""
-        parameters = self.model.w.shape[1]
+        parameters = look.model.w.shape[1]
         if parameters > self.limits.dense_limit:
-            return np.zeros_like(self.found)
-        used = self.flow.used[self.group] + hessians * parameters
+            return np.zeros_like(look.found)
+        used = look.flow.used + hessians * parameters
         return np.asarray(used <= max(self.allowance, _MARGIN * 2 * parameters))
 
-    def _whole(self, mask: Mask, last: Mask) -> None:
+    def _whole(self, look: Look, mask: Mask) -> None:
         """Rows at rest of which products with the Hessian leave doubt: the whole of it tells."""
         if not mask.any():
             return
-        model = self.model
+        model = look.model
         fresh = Quadratic.at(self.evaluate, model.w[mask], model.gradient[mask])
-        self.flow.used[self.group[mask]] += fresh.gradients
+        look.flow.used[mask] += fresh.gradients
         model.ends[mask], model.doubt[mask] = fresh.ends, 0.0
         strict, flat, saddle = (np.zeros_like(mask) for _ in range(3))
         curve = fresh.smallest / np.maximum(fresh.largest, 1e-300)
         strict[mask] = curve > self.limits.strict
         saddle[mask] = curve < -self.limits.saddle
         flat[mask] = ~(strict | saddle)[mask]
-        self._put(strict, Point.MINIMUM, "strict")
-        self._put(saddle, Point.SADDLE, "saddle")
-        self._flat(flat, last, fresh.rows(flat[mask]))
+        look.label(strict, Point.MINIMUM, "strict")
+        look.label(saddle, Point.SADDLE, "saddle")
+        self._flat(look, flat, fresh.rows(flat[mask]))
 
-    def _put(self, mask: Mask, point: Point, reason: str) -> None:
-        """Label the rows `mask`."""
-        if not mask.any():
-            return
-        put, model, endpoints = self.rows[mask], self.model, self.endpoints
-        endpoints.weights[put], endpoints.loss[put] = model.w[mask], self.loss[mask]
-        endpoints.smallest_curvature[put] = model.smallest[mask]
-        endpoints.largest_curvature[put] = model.highest[mask]
-        endpoints.put(put, point, reason)
-        self.found |= mask
-        # Who had to be pushed, and then fell, was on no bottom when it was at rest.
-        rested = self.flow.rested[self.group]
-        fell = mask & (rested - self.loss > self.limits.settled * self.descent)
-        endpoints.loss[self.rows[fell]] = rested[fell]
-        endpoints.put(self.rows[fell], Point.PLATEAU, "pushed")
-
-    def _land(self, strict: Mask, floor: FloatArray) -> None:
+    def _land(self, look: Look, strict: Mask, floor: FloatArray) -> None:
         """Newton's method to the bottom of the rows that curve up everywhere."""
-        model, limits = self.model, self.limits
-        w, landed = newton(self.evaluate, model, self.loss, strict, floor, limits.proof)
+        model, limits = look.model, self.limits
+        w, landed = newton(self.evaluate, model, look.loss, strict, floor, limits.proof)
         if not landed.any():
             return
         # The Hessian belongs to the bottom: form it again where the steps moved materially, or
         # moved at all and the bottom is nearly flat.
         distance = np.linalg.norm(w - model.w, axis=1)
         nearly_flat = model.smallest < 100.0 * limits.strict * model.largest
-        moved = landed & ((distance > 1e-4 * self.size) | ((distance > 0) & nearly_flat))
+        moved = landed & ((distance > 1e-4 * look.size) | ((distance > 0) & nearly_flat))
         moved &= self.dense
         loss, gradient = (array.copy() for array in self.evaluate(w))
         if moved.any():
@@ -167,101 +199,96 @@ class CriticalPointClassifier:
             stands = fresh.smallest > limits.strict * fresh.largest
             landed[moved] &= stands
             model.ends[landed & moved] = fresh.ends[stands]
-        model.w[landed], self.loss[landed] = w[landed], loss[landed]
-        self._put(landed, Point.MINIMUM, "strict")
+        model.w[landed], look.loss[landed] = w[landed], loss[landed]
+        look.label(landed, Point.MINIMUM, "strict")
 
-    def _endless(self, mask: Mask) -> None:
+    def _endless(self, look: Look, mask: Mask) -> None:
         """Rows from which some ray falls for ever."""
         if not mask.any():
             return
-        w = self.model.w[mask]
-        rays = np.stack([w, self.way[mask], -self.model.gradient[mask]], axis=1)
-        end = falls_for_ever(self.evaluate, w, self.loss[mask], rays)
+        w = look.model.w[mask]
+        rays = np.stack([w, look.way[mask], -look.model.gradient[mask]], axis=1)
+        end = falls_for_ever(self.evaluate, w, look.loss[mask], rays)
         falls = mask.copy()
         falls[mask] = np.isfinite(end)
-        self.loss[falls] = end[np.isfinite(end)]
-        self._put(falls, Point.PLATEAU, "endless")
+        look.loss[falls] = end[np.isfinite(end)]
+        look.label(falls, Point.PLATEAU, "endless")
 
-    def _creeping(self, mask: Mask) -> None:
+    def _creeping(self, look: Look, mask: Mask) -> None:
         """Rows that go on and on, by steps that do not shrink, to larger and larger
         weights, and gain nothing by it."""
-        flow, at, model = self.flow, self.group, self.model
-        creeping = (flow.drop[at] <= TINY * self.descent) & (flow.steady[at] >= _STEADY)
-        creeping &= flow.h[at] * model.largest >= _LONG
-        creeping &= model.newton_length > _FAR * self.size
-        before = np.linalg.norm(model.w - self.way, axis=1)
+        flow, model = look.flow, look.model
+        creeping = (flow.drop <= TINY * look.descent) & (flow.steady >= _STEADY)
+        creeping &= flow.h * model.largest >= _LONG
+        creeping &= model.newton_length > _FAR * look.size
+        before = np.linalg.norm(model.w - look.way, axis=1)
         creeping &= np.linalg.norm(model.w, axis=1) > _GROWN * before
-        self._put(mask & creeping, Point.PLATEAU, "creeping")
+        look.label(mask & creeping, Point.PLATEAU, "creeping")
 
-    def _flat(self, mask: Mask, last: Mask, model: Quadratic) -> None:
+    def _flat(self, look: Look, mask: Mask, model: Quadratic) -> None:
         """Rows at rest where no direction curves down, and not all curve up; `model` is theirs."""
         if not mask.any():
             return
-        loss = self.loss[mask]
-        slack = TINY * self.descent[mask] + self.rounding[mask]
+        loss = look.loss[mask]
+        slack = TINY * look.descent[mask] + look.rounding[mask]
         # Where all directions curve alike, and yet Newton's method did not land, all are flat.
-        flat = (
-            model.values
-            <= np.maximum(self.limits.strict * model.largest, 10.0 * np.abs(model.smallest))[
-                :, None
-            ]
-        )
+        flat = model.soft(self.limits.strict, _ALIKE)
         lowest, height = lower_nearby(self.evaluate, model, loss, flat, self.limits.push)
         lower = height < loss - slack
         empty = ~lower & ~rises_nearby(self.evaluate, model.w, loss, slack)
-        fresh = np.isnan(self.flow.rested[self.group[mask]])
+        fresh = np.isnan(look.flow.rested[mask])
+        last = look.last[mask]
         # A way down is followed, once, to see where it leads: what it gains may be nothing.
-        self._push(mask, lower & fresh & ~last[mask], lowest)
+        self._push(look, mask, lower & fresh & ~last, lowest)
         for labelled, point, reason in (
             (empty, Point.PLATEAU, "empty"),
-            (lower & fresh & last[mask], Point.PLATEAU, "pushed"),
+            (lower & fresh & last, Point.PLATEAU, "pushed"),
             (~empty & ~(lower & fresh), Point.FLAT, "flat"),
         ):
             put = np.zeros_like(mask)
             put[mask] = labelled
-            self._put(put, point, reason)
+            look.label(put, point, reason)
 
-    def _push(self, mask: Mask, onward: Mask, lowest: FloatArray) -> None:
+    def _push(self, look: Look, mask: Mask, onward: Mask, lowest: FloatArray) -> None:
         """Let the flow of the rows `onward` of `mask` go on from `lowest`."""
         if not onward.any():
             return
-        at, flow = self.group[mask][onward], self.flow
+        at, flow = np.flatnonzero(mask)[onward], look.flow
         loss, gradient = self.evaluate(lowest[onward])
         flow.rested[at] = flow.loss[at]
         flow.w[at], flow.loss[at], flow.gradient[at] = lowest[onward], loss, gradient
-        self.pushed[np.flatnonzero(mask)[onward]] = True
+        look.pushed[at] = True
 
-    def _kinked(self, mask: Mask, ending: Mask) -> None:
+    def _kinked(self, look: Look, mask: Mask, ending: Mask) -> None:
         """Rows whose steps are refused, or which come to rest beside a jump of the gradient that
         matters over the size of w."""
-        model, limits = self.model, self.limits
-        refused = self.flow.refused[self.group] >= REFUSALS
+        model, limits = look.model, self.limits
+        refused = look.flow.refused >= REFUSALS
         slope = np.abs(model.gradient).max(axis=1)
-        matters = model.jump * self.size > limits.settled * self.descent
+        matters = model.jump * look.size > limits.settled * look.descent
         beside = ending & matters & (model.jump > 0.3 * slope)
-        mask = mask & (beside | refused) & self._affordable(_SETTLING)
+        mask = mask & (beside | refused) & self._affordable(look, _SETTLING)
         if not mask.any():
             return
-        enough = limits.settled * self.descent[mask] + self.rounding[mask]
-        settled = settle(self.evaluate, model.w[mask], self.loss[mask], enough, limits)
+        enough = limits.settled * look.descent[mask] + look.rounding[mask]
+        settled = settle(self.evaluate, model.w[mask], look.loss[mask], enough, limits)
         jumps, rest = mask.copy(), mask.copy()
         # Damped steps follow no flow: what they find further down may be another basin.
-        near = self.loss[mask] - settled.loss <= _HOVERING * limits.material * self.descent[mask]
+        near = look.loss[mask] - settled.loss <= _HOVERING * limits.material * look.descent[mask]
         jumps[mask], rest[mask] = settled.kinked, settled.rest & near
-        self.flow.refused[self.group[mask & ~jumps]] = 0  # smooth: it is only hard to follow
-        model.w[jumps], self.loss[jumps] = settled.w[settled.kinked], settled.loss[settled.kinked]
+        look.flow.refused[mask & ~jumps] = 0  # smooth: it is only hard to follow
+        model.w[jumps], look.loss[jumps] = settled.w[settled.kinked], settled.loss[settled.kinked]
         model.ends[jumps] = settled.model.ends[settled.kinked]
-        self._put(rest, Point.FLAT, "kink")
-        self.endpoints.kinked[self.rows[rest]] = True
-        self._put(jumps & ~rest, Point.UNDETERMINED, "jumps")
+        look.label(rest, Point.FLAT, "kink")
+        look.endpoints.kinked[rest] = True
+        look.label(jumps & ~rest, Point.UNDETERMINED, "jumps")
 
-    def _move(self, mask: Mask, tolerance: float) -> None:
+    def _move(self, look: Look, mask: Mask) -> None:
         """A step down by the quadratic model."""
         if not mask.any():
             return
-        at = self.group[mask]
-        before = self.flow.rows(at)
-        after = self.model.rows(mask).step(self.evaluate, before, tolerance)
+        before = look.flow.rows(mask)
+        after = look.model.rows(mask).step(self.evaluate, before, self.tolerance)
         on = np.isfinite(after.drop) & (after.length >= _SHRINKING * before.length)
         after.steady = np.where(on, before.steady + 1, 0)
-        self.flow.put(at, after)
+        look.flow.put(mask, after)

@@ -15,9 +15,10 @@ from trainers.thresholds import Thresholds
 __all__ = ["Point", "find_endpoints"]
 
 
-# A look at the Hessian pays when the last flow step gained less than this part of the descent so
-# far; after each look in vain it must gain less by the second number. Measured on three hidden
-# units, breast-cancer.
+# A look at the Hessian pays near the bottom only. A restart is looked at when its last step of the
+# flow gained less than _READY of its descent so far. Each time the look decides nothing, the next
+# one waits until a step gains less than _AGAIN of what sufficed before. Both were measured on
+# breast-cancer with three hidden units.
 _READY, _AGAIN = 1e-5, 1e-2
 _NEAR = 1e-4  # of the descent: who gains more in a step is not near the bottom, and not looked at
 # Up to so many parameters a Hessian costs no more than a step without one, and every step has it.
@@ -52,7 +53,7 @@ def find_endpoints(
     """
     parameters = weights.shape[1]
     endpoints = BasinEndpoints.unknown(weights)
-    endpoints.put(np.flatnonzero(diverged), Point.NONE, "diverged")
+    endpoints.label(np.flatnonzero(diverged), Point.NONE, "diverged")
     rows = np.flatnonzero(~diverged)
     if not rows.size:
         return endpoints
@@ -67,6 +68,14 @@ def find_endpoints(
     allowance = max(_LEAST_ALLOWANCE, _LOOKS_SHARE * thresholds.polish_budget * steps)
     if few:
         allowance = np.inf
+    classifier = CriticalPointClassifier(
+        evaluate,
+        thresholds,
+        tolerance=tolerance,
+        allowance=allowance,
+        dense=dense,
+        known_minimum=known_minimum,
+    )
     group_size = max(1, _GROUP // (parameters * min(parameters, thresholds.dense_limit)))
     with np.errstate(all="ignore"):
         # Who ended above the start is judged by the way down from there.
@@ -88,24 +97,23 @@ def find_endpoints(
             quiet |= flow.drop <= TINY * descent
             hopeless = ~near & ~quiet & flow.hopeless(_READY * descent, budget)
             done = spent | rest | hopeless
-            look = near | quiet | rest | (spent & (flow.drop <= _NEAR * descent))
-            look &= (flow.used + price <= allowance) | rest
-            at = np.flatnonzero(look)
+            looking = near | quiet | rest | (spent & (flow.drop <= _NEAR * descent))
+            looking &= (flow.used + price <= allowance) | rest
+            at = np.flatnonzero(looking)
             for group in np.split(at, range(group_size, at.size, group_size)):
                 if group.size:
-                    done[group] |= CriticalPointClassifier(
-                        evaluate,
-                        flow,
-                        group,
-                        rows,
-                        weights,
-                        descent,
-                        endpoints,
-                        thresholds,
-                        allowance=allowance,
-                        dense=dense,
-                    ).classify(tolerance, quiet=quiet, last=done, known_minimum=known_minimum)
-            patience[look & ~near] *= _AGAIN
+                    look = classifier.init(
+                        flow.rows(group),
+                        weights[rows[group]],
+                        descent[group],
+                        quiet[group],
+                        done[group],
+                    )
+                    classifier.step(look)
+                    flow.put(group, look.flow)
+                    endpoints.put(rows[group][look.found], look.endpoints.rows(look.found))
+                    done[group] |= look.found
+            patience[looking & ~near] *= _AGAIN
             _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
             rows, flow, patience, top = rows[~done], flow.rows(~done), patience[~done], top[~done]
     return endpoints
@@ -126,10 +134,10 @@ def _give_up(
         return
     here, loss = rows[gone], flow.loss[gone]
     endpoints.weights[here], endpoints.loss[here] = flow.w[gone], loss
-    endpoints.put(rows[gone & spent], Point.UNDETERMINED, "spent")
-    endpoints.put(rows[gone & ~spent], Point.UNDETERMINED, "hopeless")
+    endpoints.label(rows[gone & spent], Point.UNDETERMINED, "spent")
+    endpoints.label(rows[gone & ~spent], Point.UNDETERMINED, "hopeless")
     rested, slack = flow.rested[gone], thresholds.settled * descent[gone]
     fell = rested - loss > slack
     endpoints.loss[here[fell]] = rested[fell]
-    endpoints.put(here[fell], Point.PLATEAU, "pushed")
-    endpoints.put(here[~fell & ~np.isnan(rested)], Point.FLAT, "flat")
+    endpoints.label(here[fell], Point.PLATEAU, "pushed")
+    endpoints.label(here[~fell & ~np.isnan(rested)], Point.FLAT, "flat")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.problem import FloatArray, IntArray
+from trainers._rows import Rows
+from trainers.problem import FloatArray
 
 __all__ = ["REASONS", "BasinEndpoints", "Point"]
 
@@ -46,7 +48,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class BasinEndpoints:
+class BasinEndpoints(Rows):
     """For each of R restarts: kind of point (R,), where (R, P), loss (R,), extreme curvatures (R,),
     NaN where they were not measured, a reason in one sentence (R,), whether the gradient jumps
     there (R,), and whether the flow came to rest there, whatever kind of point it is (R,)."""
@@ -75,8 +77,8 @@ class BasinEndpoints:
             rests=np.zeros(len(weights), dtype=bool),
         )
 
-    def put(self, rows: IntArray, point: Point, reason: str) -> None:
-        """Label `rows`; `reason` is a key of `REASONS`."""
+    def label(self, rows: NDArray[Any], point: Point, reason: str) -> None:
+        """Label `rows`, a mask (R,) or indices; `reason` is a key of `REASONS`."""
         self.point[rows] = point
         self.rests[rows] = reason not in ("spent", "hopeless", "jumps", "diverged")
         self.reason[rows] = REASONS[reason]

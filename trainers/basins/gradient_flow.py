@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers._rows import Rows
 from trainers.curvature.finite_differences import largest_curvature
 from trainers.problem import Evaluate, FloatArray, IntArray
 
@@ -60,7 +60,7 @@ REACH = (STAGES**2 - 1) / _STAGES_OF  # h * lambda_max of the longest step
 
 
 @dataclass
-class Flow:
+class Flow(Rows):
     """R restarts on their way down; every array has a row for each.
 
     Attributes:
@@ -133,15 +133,6 @@ class Flow:
             np.zeros(len(w)),
             np.zeros(len(w)),
         )
-
-    def rows(self, keep: NDArray[Any]) -> Flow:
-        """The restarts `keep` alone."""
-        return Flow(**{name: array[keep] for name, array in vars(self).items()})
-
-    def put(self, where: NDArray[Any], part: Flow) -> None:
-        """Write the restarts of `part` back to where `rows` took them from."""
-        for name, array in vars(part).items():
-            getattr(self, name)[where] = array
 
     def hopeless(self, enough: FloatArray, budget: float) -> NDArray[np.bool_]:
         """Whether (R,) a step will still gain more than `enough` (R,) when `budget` gradients are

@@ -67,10 +67,7 @@ def settle(
         w[at], loss[at] = _polish(evaluate, fine, loss[at], least[at], limits.strict)
         model = Quadratic.averaged(evaluate, w[at], limits.kink)
         wide.put(at, model)
-        soft = (
-            model.values
-            <= np.maximum(_SOFT * model.largest, _ALIKE * np.abs(model.smallest))[:, None]
-        )
+        soft = model.soft(_SOFT, _ALIKE)
         lowest, height = lower_nearby(evaluate, model, loss[at], soft, limits.push)
         lower = height < loss[at] - enough[at]
         rest[at[~lower]] = True

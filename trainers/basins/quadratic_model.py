@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers._rows import Rows
 from trainers.basins.gradient_flow import Flow
 from trainers.curvature.finite_differences import differences, hessians_and_jumps
 from trainers.curvature.lanczos import extreme_curvatures, lanczos
@@ -24,7 +24,7 @@ _LEAST_STEP, _MOST_GROWTH = 0.1, 100.0
 
 
 @dataclass
-class Quadratic:
+class Quadratic(Rows):
     """J(w + d) = J + slope . V^T d + half (V^T d)^T diag(values) (V^T d), for R restarts.
 
     Attributes:
@@ -97,26 +97,6 @@ class Quadratic:
         gradients = PRODUCTS
         return cls(w, gradient, values, vectors, slope, jump, ends, doubt, gradients)
 
-    def rows(self, keep: NDArray[Any]) -> Quadratic:
-        """The restarts `keep` alone."""
-        return Quadratic(
-            w=self.w[keep],
-            gradient=self.gradient[keep],
-            values=self.values[keep],
-            vectors=self.vectors[keep],
-            slope=self.slope[keep],
-            jump=self.jump[keep],
-            ends=self.ends[keep],
-            doubt=self.doubt[keep],
-            gradients=self.gradients,
-        )
-
-    def put(self, where: NDArray[Any], part: Quadratic) -> None:
-        """Write the restarts of `part` back to where `rows` took them from."""
-        for name, array in vars(part).items():
-            if isinstance(array, np.ndarray):
-                getattr(self, name)[where] = array
-
     @property
     def smallest(self) -> FloatArray:
         """(R,)."""
@@ -153,6 +133,12 @@ class Quadratic:
     def newton_length(self) -> FloatArray:
         """Length of Newton's step (R,), upwards where the loss curves down."""
         return np.asarray(np.linalg.norm(self.slope * self.inverse, axis=1))
+
+    def soft(self, share: float, alike: float) -> NDArray[np.bool_]:
+        """Which directions (R, P) curve up by no more than `share` of the largest curvature, or by
+        no more than `alike` times the smallest, whichever is more; those that curve down, too."""
+        most = np.maximum(share * self.largest, alike * np.abs(self.smallest))
+        return np.asarray(self.values <= most[:, None])
 
     def step(self, evaluate: Evaluate, flow: Flow, tolerance: float) -> Flow:
         """Where a step takes `flow`, whose restarts are those of the model.

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from trainers.basins.descent import Point, find_endpoints
 from trainers.outcomes.dynamics import Dynamics, find_dynamics, sharpness
-from trainers.problem import FloatArray, IntArray, Problem
+from trainers.problem import FloatArray, IntArray, Problem, evaluator
 from trainers.thresholds import Thresholds
-from trainers.training.engine import Trajectories, evaluator
+from trainers.training.trajectories import Trajectories
 
 __all__ = [
     "Basin",

@@ -22,6 +22,8 @@ __all__ = [
     "ThreeHumpCamel",
 ]
 
+LISTED_AT = 2
+
 
 class Rastrigin(Landscape):
     """A bowl full of dents: J(w) = A n + sum_i (w_i^2 - A cos(2 pi w_i)), with A the amplitude.
@@ -40,6 +42,7 @@ class Rastrigin(Landscape):
         InvalidInput: a parameter that is not valid.
     """
 
+    name = "rastrigin"
     span = (-5.12, 5.12)
 
     def __init__(self, *, dimensions: int = 1, amplitude: float = 10.0) -> None:
@@ -88,6 +91,7 @@ class Himmelblau(Landscape):
     Minima: J = 0 at (3, 2), (-2.805118, 3.131313), (-3.779310, -3.283186), (3.584428, -1.848127).
     """
 
+    name = "himmelblau"
     parameters = 2
     span = (-5.0, 5.0)
 
@@ -114,6 +118,7 @@ class ThreeHumpCamel(Landscape):
     Minima: J = 0 at the origin; J = 0.298638 at +-(-1.747552, 0.873776).
     """
 
+    name = "three-hump-camel"
     parameters = 2
     span = (-2.0, 2.0)
 
@@ -140,6 +145,7 @@ class SixHumpCamel(Landscape):
     J = 2.104250 at +-(1.607105, 0.568651).
     """
 
+    name = "six-hump-camel"
     parameters = 2
     span = (-2.0, 2.0)
 
@@ -174,6 +180,7 @@ class StyblinskiTang(Landscape):
         InvalidInput: a parameter that is not valid.
     """
 
+    name = "styblinski-tang"
     span = (-5.0, 5.0)
 
     def __init__(self, *, dimensions: int = 2) -> None:
@@ -213,6 +220,7 @@ class Rosenbrock(Landscape):
         InvalidInput: a parameter that is not valid.
     """
 
+    name = "rosenbrock"
     span = (-2.048, 2.048)
 
     def __init__(self, *, dimensions: int = 2) -> None:

@@ -39,6 +39,8 @@ __all__ = [
     "Wells",
 ]
 
+LISTED_AT = 1
+
 
 class SingleWeight(Landscape):
     """One weight in a bowl: J(w) = curvature / 2 * (w - minimum)^2.
@@ -58,6 +60,7 @@ class SingleWeight(Landscape):
         InvalidInput: a parameter that is not valid.
     """
 
+    name = "single-weight"
     parameters = 1
 
     def __init__(self, *, curvature: float = 2.0, minimum: float = 0.0, span: float = 3.0) -> None:
@@ -72,35 +75,6 @@ class SingleWeight(Landscape):
         offset = w - self.minimum
         gradient = self.curvature * offset
         return (0.5 * gradient * offset)[:, 0], gradient
-
-
-class Quadratic(Landscape):
-    """A bowl, ill-conditioned by default: J(w) = 1/2 sum_i curvatures[i] * w_i^2.
-
-    The standard model of a loss near a minimum: the largest curvature L limits the rate of gradient
-    descent to 2 / L, the smallest sets the pace (Nocedal & Wright 2006, section 3.3).
-
-    Minimum: J = 0 at w = 0, the only one.
-
-    Args:
-        curvatures: the eigenvalues of the Hessian, each above 0; as many as there are weights.
-        span: starts are uniform in [-span, span] in each coordinate.
-
-    Raises:
-        InvalidInput: a parameter that is not valid.
-    """
-
-    def __init__(self, *, curvatures: Sequence[float] = (1.0, 100.0), span: float = 3.0) -> None:
-        self.curvatures = reals("curvatures", curvatures, above=0.0)
-        self.parameters = len(self.curvatures)
-        width = real("span", span, above=0.0)
-        self.span = (-width, width)
-        self._set_minima(np.zeros((1, self.parameters)), lowest=0.0)
-
-    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Loss (R,) and gradient (R, P) at `w` (R, P)."""
-        gradient = self.curvatures * w
-        return 0.5 * (gradient * w).sum(axis=1), gradient
 
 
 class DoubleWell(Landscape):
@@ -125,6 +99,7 @@ class DoubleWell(Landscape):
         InvalidInput: a parameter that is not valid.
     """
 
+    name = "double-well"
     parameters = 1
 
     def __init__(self, *, tilt: float = 0.3, span: float = 2.0) -> None:
@@ -146,6 +121,37 @@ class DoubleWell(Landscape):
         return (excess * excess + self.tilt * w)[:, 0], 4.0 * w * excess + self.tilt
 
 
+class Quadratic(Landscape):
+    """A bowl, ill-conditioned by default: J(w) = 1/2 sum_i curvatures[i] * w_i^2.
+
+    The standard model of a loss near a minimum: the largest curvature L limits the rate of gradient
+    descent to 2 / L, the smallest sets the pace (Nocedal & Wright 2006, section 3.3).
+
+    Minimum: J = 0 at w = 0, the only one.
+
+    Args:
+        curvatures: the eigenvalues of the Hessian, each above 0; as many as there are weights.
+        span: starts are uniform in [-span, span] in each coordinate.
+
+    Raises:
+        InvalidInput: a parameter that is not valid.
+    """
+
+    name = "quadratic"
+
+    def __init__(self, *, curvatures: Sequence[float] = (1.0, 100.0), span: float = 3.0) -> None:
+        self.curvatures = reals("curvatures", curvatures, above=0.0)
+        self.parameters = len(self.curvatures)
+        width = real("span", span, above=0.0)
+        self.span = (-width, width)
+        self._set_minima(np.zeros((1, self.parameters)), lowest=0.0)
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Loss (R,) and gradient (R, P) at `w` (R, P)."""
+        gradient = self.curvatures * w
+        return 0.5 * (gradient * w).sum(axis=1), gradient
+
+
 class Saddle(Landscape):
     """Two equal wells with a strict saddle between them: J(x, y) = (x^2 - 1)^2 / 4 + y^2 / 2.
 
@@ -160,6 +166,7 @@ class Saddle(Landscape):
         saddle: position of the saddle, (2,).
     """
 
+    name = "saddle-between-wells"
     parameters = 2
     span = (-2.0, 2.0)
 
@@ -206,6 +213,8 @@ class Wells(Landscape):
     Raises:
         InvalidInput: a parameter that is not valid.
     """
+
+    name = "wells"
 
     def __init__(
         self,

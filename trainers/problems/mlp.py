@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from trainers.errors import InvalidInput
 from trainers.problems.network import Network
 
 __all__ = ["MLP", "XOR"]
+
+LISTED_AT = 3
 
 
 class XOR(Network):
@@ -25,6 +28,8 @@ class XOR(Network):
         hidden: units of each hidden layer.
         activation, initializer, weight_decay: see `Network`.
     """
+
+    name = "xor"
 
     def __init__(
         self,
@@ -64,7 +69,9 @@ class MLP(Network):
         hidden, activation, initializer, weight_decay: see `Network`.
     """
 
-    data: Dataset
+    name = "mlp"
+    example: ClassVar = {"data": "wine"}
+    loaded_data: Dataset
 
     def __init__(
         self,
@@ -83,16 +90,16 @@ class MLP(Network):
             raise InvalidInput(
                 f"data = {data!r} is not valid; the name of a data set or the path of a table"
             )
-        self.data = load(
+        self.loaded_data = load(
             data, target=target, task=task, validation=validation, split_seed=split_seed
         )
         super().__init__(
-            self.data.train_inputs,
-            self.data.train_targets,
+            self.loaded_data.train_inputs,
+            self.loaded_data.train_targets,
             hidden=hidden,
             activation=activation,
             initializer=initializer,
             weight_decay=weight_decay,
-            loss="cross-entropy" if self.data.task == "classification" else "squared-error",
-            held_out=(self.data.validation_inputs, self.data.validation_targets),
+            loss="cross-entropy" if self.loaded_data.task == "classification" else "squared-error",
+            held_out=(self.loaded_data.validation_inputs, self.loaded_data.validation_targets),
         )

@@ -1,4 +1,8 @@
-"""Problems by name: the built-in ones, and a user's own as "package.module:Class"."""
+"""Problems by name: the built-in ones, and a user's own as "package.module:Class".
+
+To add one, write a module in this package with a `Problem` that has a `name`: it is found there. A
+problem is held to `trainers.testing.check_problem`.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +12,23 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from trainers._discovery import find_named
 from trainers._suggest import nearest
 from trainers.errors import InvalidInput
 from trainers.problem import Problem
-from trainers.problems import landscapes, teachers
-from trainers.problems.mlp import MLP, XOR
 
-__all__ = ["PROBLEMS", "get_problem", "parameters_of"]
+__all__ = ["PROBLEMS", "example_of", "get_problem", "parameters_of"]
 
-PROBLEMS: Mapping[str, type[Problem]] = {
-    "single-weight": landscapes.SingleWeight,
-    "double-well": landscapes.DoubleWell,
-    "quadratic": landscapes.Quadratic,
-    "saddle-between-wells": landscapes.Saddle,
-    "wells": landscapes.Wells,
-    "rastrigin": landscapes.Rastrigin,
-    "himmelblau": landscapes.Himmelblau,
-    "three-hump-camel": landscapes.ThreeHumpCamel,
-    "six-hump-camel": landscapes.SixHumpCamel,
-    "styblinski-tang": landscapes.StyblinskiTang,
-    "rosenbrock": landscapes.Rosenbrock,
-    "xor": XOR,
-    "mlp": MLP,
-    "relu-teacher": teachers.ReLUTeacher,
-    "teacher-student": teachers.TeacherStudent,
-    "deep-linear": teachers.DeepLinear,
-}
+PROBLEMS: Mapping[str, type[Problem]] = find_named(
+    "trainers.problems",
+    Problem,  # type: ignore[type-abstract]
+)
+
+
+def example_of(name: str) -> Problem:
+    """The built-in problem called `name` as one tries it: with its defaults, and with the
+    parameters that its class names as an `example` where some have no default."""
+    return get_problem(name, **getattr(PROBLEMS[name], "example", {}))
 
 
 def parameters_of(kind: type[Problem]) -> dict[str, inspect.Parameter]:

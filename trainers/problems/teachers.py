@@ -18,6 +18,8 @@ from trainers.problems.network import Network
 
 __all__ = ["DeepLinear", "ReLUTeacher", "TeacherStudent"]
 
+LISTED_AT = 4
+
 _TILE_BYTES = 100_000  # a tile's cosines: all made from them fits the second-level cache
 
 
@@ -50,6 +52,8 @@ class ReLUTeacher(Problem):
     Raises:
         InvalidInput: a parameter that is not valid.
     """
+
+    name = "relu-teacher"
 
     def __init__(
         self, *, units: int = 10, teacher_units: int | None = None, inputs: int | None = None
@@ -154,6 +158,8 @@ class TeacherStudent(Network):
         InvalidInput: a parameter that is not valid.
     """
 
+    name = "teacher-student"
+
     def __init__(
         self,
         *,
@@ -220,6 +226,8 @@ class DeepLinear(Network):
     Raises:
         InvalidInput: a parameter that is not valid.
     """
+
+    name = "deep-linear"
 
     def __init__(
         self,

@@ -1,83 +1,28 @@
-"""Training: R restarts as one array program, step by step."""
+"""Training by NumPy: R restarts as one array program, step by step."""
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from trainers._rows import Rows
 from trainers.errors import InvalidInput
-from trainers.optimizers.base import Optimizer
-from trainers.problem import Evaluate, FloatArray, IntArray, Problem
+from trainers.optimizers.base import Optimizer, OptimizerState
+from trainers.problem import Evaluate, FloatArray, IntArray, Problem, evaluator
 from trainers.randomness import batches
 from trainers.thresholds import Thresholds
+from trainers.training.checks import check_plan, check_returns
+from trainers.training.recorder import Moment, PathRecorder, Recorder
 from trainers.training.sharpness_recorder import SharpnessRecorder
 from trainers.training.tail_statistics import TailStatistics
-from trainers.training.trajectories import Trajectories
+from trainers.training.trainer import Trainer, TrainingPlan
+from trainers.training.trajectories import Trajectories, recorded_steps
 
-__all__ = ["Evaluate", "Trajectories", "evaluator", "recorded_steps", "train"]
-
-_MOST_RECORDED = 10_000
-
-
-def evaluator(problem: Problem) -> Evaluate:
-    """The problem's loss and gradient on all its examples, as a function of w alone."""
-    if problem.examples is not None:
-        parameters = list(inspect.signature(problem.loss_and_gradient).parameters.values())
-        if len(parameters) > 1 and parameters[1].default is inspect.Parameter.empty:
-            everything = np.arange(problem.examples)
-            return lambda w: problem.loss_and_gradient(w, everything)
-    return lambda w: problem.loss_and_gradient(w)
-
-
-def check_problem(problem: Problem, starts: FloatArray) -> None:
-    """Evaluate a problem once and refuse shapes and types that cannot be trained.
-
-    Raises:
-        InvalidInput: naming the problem, what it returned and what is expected.
-    """
-    name, (restarts, parameters) = type(problem).__name__, starts.shape
-    known = problem.known_minimum
-    if known is not None and not np.isfinite(known):
-        raise InvalidInput(
-            f"{name}.known_minimum is {known!r}; it must be a finite number, or None where nobody "
-            "knows it"
-        )
-    given = starts.copy()
-    answer: object = evaluator(problem)(given)
-    returned = f"{name}.loss_and_gradient returned"
-    if not np.array_equal(given, starts):
-        raise InvalidInput(f"{name}.loss_and_gradient changed w; it must leave it as it is")
-    if not isinstance(answer, tuple) or len(answer) != 2:
-        raise InvalidInput(f"{returned} {type(answer).__name__}; it must return loss, gradient")
-    shapes = ("loss", (restarts,)), ("gradient", (restarts, parameters))
-    for array, (what, shape) in zip(answer, shapes, strict=True):
-        if not isinstance(array, np.ndarray):
-            raise InvalidInput(f"{returned} a {what} of type {type(array).__name__}; give an array")
-        if array.dtype.kind not in "fiu":
-            raise InvalidInput(f"{returned} a {what} of {array.dtype}; give real numbers, float64")
-        if array.shape != shape:
-            raise InvalidInput(
-                f"{returned} a {what} of shape {array.shape} for w of shape {starts.shape}; "
-                f"it must be {shape}"
-            )
-
-
-def recorded_steps(steps: int, batch_size: int | None) -> IntArray:
-    """The steps whose full-batch loss is recorded, 0 and `steps` among them.
-
-    All of them where it is free: full batch, up to 10,000 steps. Beyond that about 200 over the
-    run and 100 in the tail; with mini-batches, where each costs an epoch, 60 and 40.
-    """
-    if batch_size is None and steps <= _MOST_RECORDED:
-        return np.arange(steps + 1)
-    over, late = (200, 100) if batch_size is None else (60, 40)
-    tail = steps - TailStatistics.length(steps)
-    grid = [
-        np.linspace(0, steps, min(steps, over) + 1),
-        np.linspace(tail, steps, min(steps - tail, late) + 1),
-    ]
-    return np.unique(np.concatenate(grid).round().astype(np.intp))
+__all__ = ["NumPyTrainer", "train"]
 
 
 def train(
@@ -114,169 +59,220 @@ def train(
     rates = np.array(learning_rate, dtype=np.float64)
     if rates.ndim == 0:
         rates = np.full(len(starts), rates)
-    _check_arguments(problem, starts, rates, steps, batch_size, sharpness_every, diverged)
-    sharpness = None
+    plan = TrainingPlan(starts, rates, steps, batch_size, seed, diverged)
+    check_plan(problem, plan)
+    path = sharpness = None
     if sharpness_every is not None:
-        sharpness = SharpnessRecorder(evaluator(problem), optimizer, starts, steps, sharpness_every)
+        if not 1 <= sharpness_every <= steps:
+            raise InvalidInput(
+                f"sharpness_every = {sharpness_every} is not valid; from 1 to the {steps} steps"
+            )
+        sharpness = SharpnessRecorder(evaluator(problem), starts, steps, sharpness_every)
+    if record_path:
+        path = PathRecorder(starts, steps)
     with np.errstate(all="ignore"):
-        check_problem(problem, starts[:2])  # two: a loss summed over restarts shows
-        return _train(
-            problem,
-            optimizer,
-            rates,
-            starts,
-            steps,
-            batch_size,
-            seed,
-            record_path,
-            sharpness,
-            diverged,
-        )
-
-
-def _check_arguments(
-    problem: Problem,
-    starts: FloatArray,
-    rates: FloatArray,
-    steps: int,
-    batch_size: int | None,
-    sharpness_every: int | None,
-    diverged: float,
-) -> None:
-    if starts.ndim != 2 or len(starts) == 0 or starts.shape[1] != problem.parameters:
-        raise InvalidInput(
-            f"starts have shape {starts.shape}; it must be (restarts, {problem.parameters})"
-        )
-    if not np.isfinite(starts).all():
-        raise InvalidInput("starts hold values that are not finite")
-    if rates.shape != (len(starts),):
-        raise InvalidInput(
-            f"learning_rate has shape {rates.shape}; it must be a number or ({len(starts)},)"
-        )
-    if not (np.isfinite(rates).all() and (rates > 0).all()):
-        raise InvalidInput("learning_rate must be finite and above 0")
-    if steps < 1:
-        raise InvalidInput(f"steps = {steps} is not valid; it must be at least 1")
-    if not diverged > 1:
-        raise InvalidInput(f"diverged = {diverged:g} is not valid; it must be above 1")
-    if sharpness_every is not None and not 1 <= sharpness_every <= steps:
-        raise InvalidInput(
-            f"sharpness_every = {sharpness_every} is not valid; from 1 to the {steps} steps"
-        )
-    if batch_size is not None:
-        if problem.examples is None:
-            raise InvalidInput(
-                f"batch_size = {batch_size}: {type(problem).__name__} has no examples to draw from"
-            )
-        if not 1 <= batch_size <= problem.examples:
-            raise InvalidInput(
-                f"batch_size = {batch_size} is not valid; from 1 to {problem.examples} examples"
-            )
-
-
-def _train(
-    problem: Problem,
-    optimizer: Optimizer,
-    rates: FloatArray,
-    starts: FloatArray,
-    steps: int,
-    batch_size: int | None,
-    seed: int,
-    record_path: bool,
-    sharpness: SharpnessRecorder | None,
-    diverged: float,
-) -> Trajectories:
-    full = evaluator(problem)
-    order = None if batch_size is None else batches(problem.examples or 0, batch_size, seed)
-    recorded = recorded_steps(steps, batch_size)
-    row = dict(zip(recorded.tolist(), range(len(recorded)), strict=True))
-    restarts = len(starts)
-    losses = np.full((len(recorded), restarts), np.nan)
-    path = np.full((steps + 1, *starts.shape), np.nan) if record_path else None
-    weights = starts.copy()  # where each restart ended
-    diverged_at = np.full(restarts, -1, dtype=np.intp)
-    preconditioner = (
-        None
-        if optimizer.preconditioner([starts] * optimizer.slots, 1) is None
-        else np.ones_like(starts)
-    )
-    tail = TailStatistics(starts, steps)
-
-    live = np.arange(restarts)  # which restarts the rows below belong to
-    w = starts.copy()
-    rate = rates[:, None]
-    state = [np.zeros_like(w) for _ in range(optimizer.slots)]
-    scratch, before = np.empty_like(w), w.copy()
-    limit = np.full(restarts, np.inf)
-    nothing = np.zeros(w.size)
-    seen: FloatArray | None
-
-    for t in range(steps + 1):
-        if order is None:
-            loss, gradient = full(w)
-            seen = loss
-        else:
-            seen = full(w)[0].copy() if t in row else None
-            loss, gradient = problem.loss_and_gradient(w, next(order))
-        if t == 0:
-            limit = diverged * np.maximum(loss if seen is None else seen, 1.0)
-        # NaN or infinity anywhere makes a product NaN: rows are looked at when something is wrong.
-        sound = w.reshape(-1).dot(nothing) + gradient.reshape(-1).dot(nothing) == 0.0
-        if order is not None and seen is not None:
-            sound = sound and np.isfinite(seen).all()
-        if not (sound and (np.abs(loss) < limit).all()):
-            bad = ~(np.isfinite(loss) & np.isfinite(loss if seen is None else seen))
-            bad |= ~(np.isfinite(w).all(axis=1) & np.isfinite(gradient).all(axis=1))
-            grew = np.einsum("rp,rp->r", w, w) > np.einsum("rp,rp->r", before, before)
-            bad |= (loss >= limit) & grew
-            if bad.any():
-                gone, keep = live[bad], ~bad
-                diverged_at[gone] = t
-                finite = np.isfinite(w[bad]).all(axis=1, keepdims=True)
-                weights[gone] = np.where(finite, w[bad], before[bad])
-                live, limit, rate, loss = live[keep], limit[keep], rate[keep], loss[keep]
-                # Compressed copies: w is changed in place below, and a gradient may be w itself.
-                w, before, gradient = w[keep], before[keep], gradient[keep]
-                seen = None if seen is None else seen[keep]
-                state = [slot[keep] for slot in state]
-                scratch, nothing = np.empty_like(w), np.zeros(w.size)
-                tail.keep(keep)
-                if not live.size:
-                    break
-        if seen is not None and t in row:
-            if live.size == restarts:
-                losses[row[t]] = seen
-            else:
-                losses[row[t], live] = seen
-        if path is not None:
-            path[t, live] = w
-        if sharpness is not None and sharpness.due(t):
-            gradient = gradient.copy()  # the problem may write to its own again
-            sharpness.add(t, live, w, gradient, rate, state)
-        if t == steps:
-            break
-        np.copyto(before, w)
-        optimizer.step(w, gradient, rate, state, t + 1, scratch)
-        tail.add(t, before, w)
-
-    weights[live] = w
-    if preconditioner is not None and live.size:
-        preconditioner[live] = optimizer.preconditioner(state, steps)
-    cosine, displacement = tail.summary(live, w, restarts)
-    return Trajectories(
-        optimizer=optimizer,
-        learning_rate=rates,
-        starts=starts,
-        weights=weights,
-        steps=steps,
-        recorded=recorded,
-        losses=losses,
-        diverged_at=diverged_at,
-        cosine=cosine,
-        displacement=displacement,
-        preconditioner=preconditioner,
-        batch_size=batch_size,
-        path=path,
+        check_returns(problem, starts[:2])  # two: a loss summed over restarts shows
+    trainer: Trainer[Optimizer] = NumPyTrainer()
+    recorders: list[Recorder | None] = [path, sharpness]
+    run = trainer.train(problem, optimizer, plan, [r for r in recorders if r is not None])
+    return replace(
+        run,
+        path=None if path is None else path.values,
         sharpness_steps=None if sharpness is None else sharpness.steps,
         sharpness=None if sharpness is None else sharpness.values,
     )
+
+
+class NumPyTrainer:
+    """The `Trainer` for optimizers that are written in NumPy."""
+
+    def train(
+        self,
+        problem: Problem,
+        optimizer: Optimizer,
+        plan: TrainingPlan,
+        recorders: Sequence[Recorder] = (),
+    ) -> Trajectories:
+        """See `Trainer`."""
+        program = _Program(problem, optimizer, plan, tuple(recorders))
+        with np.errstate(all="ignore"):
+            state = program.init()
+            while state.t <= plan.steps and state.batch.live.size:
+                program.step(state)
+            return program.result(state)
+
+
+@dataclass
+class _Batch(Rows):
+    """The r restarts still in training; an array has a row for each.
+
+    Attributes:
+        live (r,): which of all they are.
+        w (r, P): where they are. before (r, P): where they were a step ago.
+        rate (r, 1). limit (r,): the loss from which on a growing w has diverged.
+        memory: what the optimizer remembers. tail: of the last steps.
+    """
+
+    live: IntArray
+    w: FloatArray
+    before: FloatArray
+    rate: FloatArray
+    limit: FloatArray
+    memory: OptimizerState
+    tail: TailStatistics
+
+    def diverged(
+        self, loss: FloatArray, seen: FloatArray, gradient: FloatArray
+    ) -> NDArray[np.bool_]:
+        """Whether (r,) each has: not finite, or at its limit with larger and larger weights."""
+        w, before = self.w, self.before
+        bad = ~(np.isfinite(loss) & np.isfinite(seen))
+        bad |= ~(np.isfinite(w).all(axis=1) & np.isfinite(gradient).all(axis=1))
+        grew = np.einsum("rp,rp->r", w, w) > np.einsum("rp,rp->r", before, before)
+        return np.asarray(bad | ((loss >= self.limit) & grew))
+
+
+@dataclass
+class _State:
+    """A training before step `t`: who is in it still, and what is known of all so far.
+
+    Attributes:
+        order: the mini-batches to come; None for full batch.
+        zeros (r * P,): by which all of w is multiplied, to see whether it is finite.
+        losses (K, R), weights (R, P), diverged_at (R,): as in `Trajectories`.
+    """
+
+    t: int
+    batch: _Batch
+    order: Iterator[IntArray] | None
+    zeros: FloatArray
+    losses: FloatArray
+    weights: FloatArray
+    diverged_at: IntArray
+
+    def let_go(self, bad: NDArray[np.bool_]) -> None:
+        """Take the restarts `bad` (r,) out of the batch, each where it was last finite."""
+        batch = self.batch
+        gone = batch.live[bad]
+        finite = np.isfinite(batch.w[bad]).all(axis=1, keepdims=True)
+        self.diverged_at[gone] = self.t
+        self.weights[gone] = np.where(finite, batch.w[bad], batch.before[bad])
+        self.batch = batch.rows(~bad)
+        self.zeros = np.zeros(self.batch.w.size)
+
+    def record(self, row: int, loss: FloatArray) -> None:
+        """Put the losses (r,) of the batch into their row."""
+        if len(loss) == len(self.weights):
+            self.losses[row] = loss
+        else:
+            self.losses[row, self.batch.live] = loss
+
+
+@dataclass(frozen=True)
+class _Program:
+    """What stays the same from step to step."""
+
+    problem: Problem
+    optimizer: Optimizer
+    plan: TrainingPlan
+    recorders: tuple[Recorder, ...]
+
+    @cached_property
+    def evaluate(self) -> Evaluate:
+        return evaluator(self.problem)
+
+    @cached_property
+    def recorded(self) -> IntArray:
+        return recorded_steps(self.plan.steps, self.plan.batch_size)
+
+    @cached_property
+    def row(self) -> Mapping[int, int]:
+        """The row of the losses by step."""
+        return dict(zip(self.recorded.tolist(), range(len(self.recorded)), strict=True))
+
+    def init(self) -> _State:
+        plan, starts = self.plan, self.plan.starts
+        w, restarts = starts.copy(), len(starts)
+        batch = _Batch(
+            live=np.arange(restarts),
+            w=w,
+            before=w.copy(),
+            rate=plan.learning_rate[:, None],
+            limit=np.full(restarts, np.inf),
+            memory=self.optimizer.init(w),
+            tail=TailStatistics.begin(starts, plan.steps),
+        )
+        order = None
+        if plan.batch_size is not None:
+            order = batches(self.problem.examples or 0, plan.batch_size, plan.seed)
+        losses = np.full((len(self.recorded), restarts), np.nan)
+        diverged_at = np.full(restarts, -1, dtype=np.intp)
+        return _State(0, batch, order, np.zeros(w.size), losses, starts.copy(), diverged_at)
+
+    def step(self, state: _State) -> None:
+        """See where all are, let go who has diverged, record, and move the others on."""
+        t, batch, order = state.t, state.batch, state.order
+        if order is None:
+            loss, gradient = self.evaluate(batch.w)
+            seen = loss
+        else:
+            on_all = self.evaluate(batch.w)[0].copy() if t in self.row else None
+            loss, gradient = self.problem.loss_and_gradient(batch.w, next(order))
+            seen = loss if on_all is None else on_all
+        if t == 0:
+            batch.limit = self.plan.diverged * np.maximum(seen, 1.0)
+        # NaN or infinity anywhere makes a product NaN: rows are looked at when something is wrong.
+        nothing = state.zeros
+        sound = batch.w.reshape(-1).dot(nothing) + gradient.reshape(-1).dot(nothing) == 0.0
+        if seen is not loss:
+            sound = sound and np.isfinite(seen).all()
+        if not (sound and (np.abs(loss) < batch.limit).all()):
+            bad = batch.diverged(loss, seen, gradient)
+            if bad.any():
+                state.let_go(bad)
+                # Copies: w is changed in place below, and a gradient may be w itself.
+                batch, gradient, seen = state.batch, gradient[~bad], seen[~bad]
+        if batch.live.size:
+            if t in self.row:
+                state.record(self.row[t], seen)
+            if self.recorders and (due := [r for r in self.recorders if r.due(t)]):
+                gradient = gradient.copy()  # the problem may be asked, and write to its own again
+                moment = self._moment(t, batch, gradient)
+                for recorder in due:
+                    recorder.add(moment)
+            if t < self.plan.steps:
+                np.copyto(batch.before, batch.w)
+                self.optimizer.step(batch.w, gradient, batch.rate, batch.memory)
+                batch.tail.add(t, batch.before, batch.w)
+        state.t += 1
+
+    def _moment(self, t: int, batch: _Batch, gradient: FloatArray) -> Moment:
+        def preconditioner() -> FloatArray | None:
+            memory = batch.memory.copy()
+            self.optimizer.step(batch.w.copy(), gradient, batch.rate, memory)
+            return self.optimizer.preconditioner(memory)
+
+        return Moment(t, batch.live, batch.w, gradient, preconditioner)
+
+    def result(self, state: _State) -> Trajectories:
+        plan, batch = self.plan, state.batch
+        state.weights[batch.live] = batch.w
+        divisor, preconditioner = self.optimizer.preconditioner(batch.memory), None
+        if divisor is not None:
+            preconditioner = np.ones_like(plan.starts)
+            preconditioner[batch.live] = divisor
+        cosine, displacement = batch.tail.summary(batch.live, batch.w, len(plan.starts))
+        return Trajectories(
+            optimizer=self.optimizer,
+            learning_rate=plan.learning_rate,
+            starts=plan.starts,
+            weights=state.weights,
+            steps=plan.steps,
+            recorded=self.recorded,
+            losses=state.losses,
+            diverged_at=state.diverged_at,
+            cosine=cosine,
+            displacement=displacement,
+            preconditioner=preconditioner,
+            batch_size=plan.batch_size,
+        )

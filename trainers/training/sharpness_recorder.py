@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from trainers.curvature.lanczos import fixed_direction, lanczos
-from trainers.optimizers.base import Optimizer
 from trainers.problem import Evaluate, FloatArray, IntArray
+from trainers.training.recorder import Moment
 
 __all__ = ["SharpnessRecorder", "products", "sharpness_steps"]
 
@@ -39,17 +39,15 @@ def products(steps: int, every: int) -> int:
 
 
 class SharpnessRecorder:
-    """lambda_max(P^-1 H) of each restart every so many steps.
+    """A `Recorder` of lambda_max(P^-1 H) of each restart every so many steps.
 
     H is the Hessian of the full-batch loss and P the preconditioner of the step that is about to be
     taken from there: the identity, or what Adam and RMSProp divide by (Cohen et al. 2021, arXiv
-    2103.00065, and 2022, arXiv 2207.14484). Nothing that the training uses is written to.
+    2103.00065, and 2022, arXiv 2207.14484).
     """
 
-    def __init__(
-        self, evaluate: Evaluate, optimizer: Optimizer, starts: FloatArray, steps: int, every: int
-    ) -> None:
-        self._evaluate, self._optimizer = evaluate, optimizer
+    def __init__(self, evaluate: Evaluate, starts: FloatArray, steps: int, every: int) -> None:
+        self._evaluate = evaluate
         self.steps = sharpness_steps(steps, every)
         self._row = dict(zip(self.steps.tolist(), range(len(self.steps)), strict=True))
         self.values = np.full((len(self.steps), len(starts)), np.nan)
@@ -60,23 +58,12 @@ class SharpnessRecorder:
         """Whether to measure before step `t`."""
         return t in self._row
 
-    def add(
-        self,
-        t: int,
-        live: IntArray,
-        w: FloatArray,
-        gradient: FloatArray,
-        rate: FloatArray,
-        state: list[FloatArray],
-    ) -> None:
-        """Measure the restarts `live` (r,) at `w` (r, P), from where step `t` (from 0) goes on with
-        `gradient`, `rate` and `state`. `gradient` must not be the problem's own array."""
-        state = [slot.copy() for slot in state]
-        self._optimizer.step(w.copy(), gradient, rate, state, t + 1, np.empty_like(w))
-        divisor = self._optimizer.preconditioner(state, t + 1)
+    def add(self, moment: Moment) -> None:
+        """Measure the restarts that are live."""
+        divisor, live = moment.preconditioner(), moment.live
         scaling = None if divisor is None else 1.0 / np.sqrt(divisor)
         start = self._direction[live] + _MIXED * self._other
-        iterations = _FIRST if t == 0 else _AGAIN
-        found = lanczos(self._evaluate, w, start, iterations, scaling, step=_STEP)
-        self.values[self._row[t], live] = np.fmax.reduce(found.values, axis=1)
+        iterations = _AGAIN if moment.t else _FIRST
+        found = lanczos(self._evaluate, moment.w, start, iterations, scaling, step=_STEP)
+        self.values[self._row[moment.t], live] = np.fmax.reduce(found.values, axis=1)
         self._direction[live] = np.nan_to_num(found.largest_vectors())

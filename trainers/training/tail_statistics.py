@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trainers._rows import Rows
 from trainers.problem import FloatArray, IntArray
 
 __all__ = ["TailStatistics"]
 
 
-class TailStatistics:
-    """Running sums over the last max(100, 10 %) steps of the restarts still in the batch."""
+@dataclass
+class TailStatistics(Rows):
+    """Running sums over the last max(100, 10 %) steps of the restarts still in the batch.
 
-    def __init__(self, starts: FloatArray, steps: int) -> None:
-        restarts = len(starts)
-        self._begin = steps - self.length(steps)
-        self._origin = starts
-        self._previous, self._spare = np.zeros_like(starts), np.zeros_like(starts)
-        self._previous_length = np.zeros(restarts)
-        self._path = np.zeros(restarts)
-        self._cosine = np.zeros(restarts)
-        self._pairs = np.zeros(restarts)
+    Attributes:
+        first: the step at which the tail begins. origin (R, P): where that was.
+        previous (R, P), previous_length (R,): the last step. spare (R, P): room for the next.
+        path (R,): length of all steps. cosine (R,): sum over the pairs of successive ones.
+        pairs (R,): how many there were in which both moved.
+    """
+
+    first: int
+    origin: FloatArray
+    previous: FloatArray
+    spare: FloatArray
+    previous_length: FloatArray
+    path: FloatArray
+    cosine: FloatArray
+    pairs: FloatArray
+
+    @classmethod
+    def begin(cls, starts: FloatArray, steps: int) -> TailStatistics:
+        """Of a training of `steps` steps from `starts` (R, P)."""
+        none, nowhere = np.zeros(len(starts)), np.zeros_like(starts)
+        sums = (none.copy() for _ in range(3))
+        return cls(
+            steps - cls.length(steps), starts, nowhere.copy(), nowhere.copy(), none.copy(), *sums
+        )
 
     @staticmethod
     def length(steps: int) -> int:
         """Steps in the tail of a training of `steps` steps."""
         return min(steps, max(100, steps // 10))
 
-    def keep(self, keep: NDArray[np.bool_]) -> None:
-        """Drop the restarts that have left the batch."""
-        for name, array in vars(self).items():
-            if isinstance(array, np.ndarray):
-                setattr(self, name, array[keep])
-
     def add(self, t: int, before: FloatArray, after: FloatArray) -> None:
         """Take in step `t` from `before` to `after`, both (R, P)."""
-        if t < self._begin:
+        if t < self.first:
             return
-        if t == self._begin:
-            self._origin = before.copy()
-        step = np.subtract(after, before, out=self._spare)
+        if t == self.first:
+            self.origin = before.copy()
+        step = np.subtract(after, before, out=self.spare)
         length = np.sqrt(np.einsum("rp,rp->r", step, step))
-        both = length * self._previous_length
+        both = length * self.previous_length
         met = both > 0
-        self._cosine += np.where(
-            met, np.einsum("rp,rp->r", step, self._previous) / np.where(met, both, 1.0), 0.0
+        self.cosine += np.where(
+            met, np.einsum("rp,rp->r", step, self.previous) / np.where(met, both, 1.0), 0.0
         )
-        self._pairs += met
-        self._path += length
-        self._previous, self._spare, self._previous_length = step, self._previous, length
+        self.pairs += met
+        self.path += length
+        self.previous, self.spare, self.previous_length = step, self.previous, length
 
     def summary(
         self, live: IntArray, w: FloatArray, restarts: int
@@ -66,7 +77,7 @@ class TailStatistics:
             out[live] = values
             return out
 
-        net = np.sqrt(((w - self._origin) ** 2).sum(axis=1))
-        cosine = np.where(self._pairs > 0, self._cosine / np.maximum(self._pairs, 1.0), 0.0)
-        ratio = np.where(self._path > 0, net / np.where(self._path > 0, self._path, 1.0), 1.0)
+        net = np.sqrt(((w - self.origin) ** 2).sum(axis=1))
+        cosine = np.where(self.pairs > 0, self.cosine / np.maximum(self.pairs, 1.0), 0.0)
+        ratio = np.where(self.path > 0, net / np.where(self.path > 0, self.path, 1.0), 1.0)
         return spread(cosine, 0.0), spread(ratio, 1.0)

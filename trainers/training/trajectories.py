@@ -6,10 +6,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainers.optimizers.base import Optimizer
+from trainers.optimizers.base import UpdateRule
 from trainers.problem import FloatArray, IntArray
+from trainers.training.tail_statistics import TailStatistics
 
-__all__ = ["Trajectories"]
+__all__ = ["Trajectories", "recorded_steps"]
+
+_MOST_RECORDED = 10_000
+
+
+def recorded_steps(steps: int, batch_size: int | None) -> IntArray:
+    """The steps whose full-batch loss is recorded, 0 and `steps` among them.
+
+    All of them where it is free: full batch, up to 10,000 steps. Beyond that about 200 over the
+    run and 100 in the tail; with mini-batches, where each costs an epoch, 60 and 40.
+    """
+    if batch_size is None and steps <= _MOST_RECORDED:
+        return np.arange(steps + 1)
+    over, late = (200, 100) if batch_size is None else (60, 40)
+    tail = steps - TailStatistics.length(steps)
+    grid = [
+        np.linspace(0, steps, min(steps, over) + 1),
+        np.linspace(tail, steps, min(steps - tail, late) + 1),
+    ]
+    return np.unique(np.concatenate(grid).round().astype(np.intp))
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,7 @@ class Trajectories:
             diverged. See `trainers.training.sharpness_recorder`.
     """
 
-    optimizer: Optimizer
+    optimizer: UpdateRule
     learning_rate: FloatArray
     starts: FloatArray
     weights: FloatArray
@@ -46,7 +66,7 @@ class Trajectories:
     displacement: FloatArray
     preconditioner: FloatArray | None
     batch_size: int | None
-    path: FloatArray | None
+    path: FloatArray | None = None
     sharpness_steps: IntArray | None = None
     sharpness: FloatArray | None = None
 

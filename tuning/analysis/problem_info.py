@@ -11,7 +11,6 @@ import numpy as np
 
 from trainers import Problem, classify
 from trainers.problems.landscapes import Landscape
-from trainers.problems.mlp import MLP
 from trainers.randomness import starts
 from tuning.report.model import LossProfile, Paths, Report
 from tuning.spec.search_space import LEARNING_RATE, label
@@ -33,8 +32,8 @@ def problem_facts(name: str, problem: Problem) -> dict[str, Any]:
         "known_minimum": None if problem.known_minimum is None else float(problem.known_minimum),
         "flops": float(problem.flops()),
     }
-    if isinstance(problem, MLP):
-        data = problem.data
+    data = problem.loaded_data
+    if data is not None:
         facts |= {
             "task": data.task,
             "task_was_guessed": data.task_was_guessed,

@@ -223,7 +223,7 @@ def problems(as_json: bool) -> ExitCode:
 @json_option
 def optimizers(as_json: bool) -> ExitCode:
     """List the optimizers with their hyperparameters and defaults."""
-    from trainers.optimizers.base import OPTIMIZERS
+    from trainers.optimizers.registry import OPTIMIZERS
 
     _catalogue({name: (rule, rule().hyperparameters) for name, rule in OPTIMIZERS.items()}, as_json)
     return ExitCode.DONE

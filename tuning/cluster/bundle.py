@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from trainers import InvalidInput, Problem
-from trainers.problems.mlp import MLP
 from tuning.spec.job import JobSpec
 
 __all__ = ["DATA", "collect", "digests", "pack"]
@@ -124,7 +123,7 @@ def _matching(pattern: str, folder: Path) -> list[tuple[Path, Path]]:
 def _table(spec: JobSpec, problem: Problem, folder: Path) -> Path | None:
     """The table of `problem.data`, found as `JobSpec.make_problem` finds it."""
     data = spec.problem.parameters.get("data")
-    if not isinstance(problem, MLP) or not isinstance(data, str) or "://" in data:
+    if problem.loaded_data is None or not isinstance(data, str) or "://" in data:
         return None
     if not Path(data).suffix:  # a data set that is built in
         return None

@@ -17,7 +17,6 @@ import cloudpickle
 
 from trainers import Problem
 from trainers._suggest import nearest
-from trainers.problems.mlp import MLP
 from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.files import HEADER, PROBLEM
 from tuning.spec.job import JobSpec, read_spec
@@ -204,9 +203,10 @@ class Job(ABC):
             return problem
         problem = self.spec.make_problem(folder or Path(header["folder"]), data_file)
         was = header["problem"].get("data_sha256")
-        if isinstance(problem, MLP) and problem.data.fingerprint != was:
+        data = problem.loaded_data
+        if data is not None and data.fingerprint != was:
             raise InvalidInput(
-                f"job {self.id}: the data {problem.data.name} have changed since it began; "
+                f"job {self.id}: the data {data.name} have changed since it began; "
                 "put the old ones back, or run a new job"
             )
         return problem

@@ -12,8 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from trainers import Problem, starts
-from trainers.training.engine import evaluator, recorded_steps
+from trainers.problem import evaluator
 from trainers.training.sharpness_recorder import products
+from trainers.training.trajectories import recorded_steps
 from tuning.spec.job import JobSpec
 from tuning.spec.search_space import LEARNING_RATE
 from tuning.trial.setting import Block, Role, Setting

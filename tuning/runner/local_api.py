@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput, Problem, starts
 from trainers._mask import mask
-from trainers.training.engine import check_problem
+from trainers.training.checks import check_returns
 from tuning import tracking
 from tuning.analysis.problem_info import problem_facts
 from tuning.errors import Unreachable
@@ -57,7 +57,7 @@ def prepare(
     with user_code(), _naming(source):
         problem = problem or spec.make_problem(folder_of(source))
         spec.check_batches(problem)
-        check_problem(problem, starts(problem, restarts=2, seed=spec.seed))
+        check_returns(problem, starts(problem, restarts=2, seed=spec.seed))
         make_proposer(spec)
         if spec.tracking.uri is not None:
             tracking.check(spec.tracking.uri)

@@ -10,12 +10,11 @@ from scipy import integrate
 from trainers.basins.descent import Point, find_endpoints
 from trainers.basins.gradient_flow import Flow, coefficients
 from trainers.curvature.finite_differences import hessians, largest_curvature
-from trainers.problem import FloatArray, IntArray
+from trainers.problem import FloatArray, IntArray, evaluator
 from trainers.problems.landscape_base import Landscape
 from trainers.problems.landscapes import DoubleWell, Himmelblau, Quadratic, Rosenbrock, SixHumpCamel
 from trainers.randomness import starts
 from trainers.thresholds import Thresholds
-from trainers.training.engine import evaluator
 
 STAGES = [2, 3, 5, 8, 13, 40]
 

@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as arrays
 
 from trainers.curvature.finite_differences import hessians
 from trainers.curvature.lanczos import extreme_curvatures, fixed_direction, lanczos
-from trainers.optimizers.base import get_optimizer
-from trainers.problem import Evaluate, FloatArray
+from trainers.optimizers.registry import get_optimizer
+from trainers.problem import Evaluate, FloatArray, evaluator
 from trainers.problems.landscapes import DoubleWell
 from trainers.problems.mlp import MLP
 from trainers.randomness import starts
-from trainers.training.engine import evaluator, train
+from trainers.training.engine import train
 
 # The gradient is differenced over 2 * 3e-8 (1 + |w|) and rounded to a few eps |g|, with |g| about
 # the largest curvature times |w|: that makes eps / 3e-8 = 7e-9 of the largest curvature, times a

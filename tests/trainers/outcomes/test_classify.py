@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from trainers.basins.descent import Point
-from trainers.optimizers.base import get_optimizer
+from trainers.optimizers.registry import get_optimizer
 from trainers.outcomes.classify import (
     Basin,
     Outcome,

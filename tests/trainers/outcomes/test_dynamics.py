@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainers.optimizers.base import Adam, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
+from trainers.optimizers import Adam, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from trainers.outcomes.classify import Outcomes, classify
 from trainers.outcomes.dynamics import Dynamics, progress
 from trainers.problem import FloatArray, IntArray, Problem

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import log_softmax
 
 from trainers.errors import InvalidInput
-from trainers.optimizers.base import get_optimizer
+from trainers.optimizers.registry import get_optimizer
 from trainers.problem import FloatArray
 from trainers.problems.mlp import MLP, XOR
 from trainers.problems.network import ACTIVATIONS, INITIALIZERS, LOSSES, Network
@@ -247,7 +247,10 @@ def test_validation_loss() -> None:
     found = problem.validation_loss(w)
     assert found is not None
     for r in range(3):
-        inputs, targets = problem.data.validation_inputs, problem.data.validation_targets
+        inputs, targets = (
+            problem.loaded_data.validation_inputs,
+            problem.loaded_data.validation_targets,
+        )
         expected = mean_loss(w[r], inputs, targets, problem.sizes, "tanh", "cross-entropy")
         assert found[r] == pytest.approx(expected, rel=1e-12)
     assert MLP(data="wine", validation=0.0).validation_loss(w) is None
@@ -256,7 +259,10 @@ def test_validation_loss() -> None:
     w = np.random.default_rng(5).standard_normal((1, regression.parameters))
     found = regression.validation_loss(w)
     assert found is not None
-    inputs, targets = regression.data.validation_inputs, regression.data.validation_targets
+    inputs, targets = (
+        regression.loaded_data.validation_inputs,
+        regression.loaded_data.validation_targets,
+    )
     expected = mean_loss(w[0], inputs, targets, regression.sizes, "tanh", "squared-error")
     assert found[0] == pytest.approx(expected, rel=1e-12)
 

@@ -13,11 +13,9 @@ import trainers
 from trainers._suggest import nearest
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from trainers.problem import Problem
-from trainers.problems.registry import PROBLEMS, get_problem, parameters_of
+from trainers.problems.registry import PROBLEMS, example_of, get_problem, parameters_of
 from trainers.randomness import starts
-from trainers.training.engine import check_problem
-
-NEEDED = {"mlp": {"data": "wine"}}
+from trainers.training.checks import check_returns
 
 BOWL = """
 from __future__ import annotations
@@ -77,11 +75,11 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_every_name_gives_a_problem_that_can_be_trained(name: str) -> None:
-    problem = get_problem(name, **NEEDED.get(name, {}))
+    problem = example_of(name)
     assert isinstance(problem, PROBLEMS[name])
     w0 = starts(problem, restarts=2)
     assert w0.shape == (2, problem.parameters)
-    check_problem(problem, w0)
+    check_returns(problem, w0)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

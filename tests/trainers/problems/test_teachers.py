@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import optimize
 
+from tests.support.derivatives import hessian, slope
 from trainers import classify, get_optimizer, get_problem, train
 from trainers.errors import InvalidInput
-from trainers.problem import FloatArray, Problem
+from trainers.problem import FloatArray
 from trainers.problems.activations import ACTIVATIONS
 from trainers.problems.teachers import DeepLinear, ReLUTeacher, TeacherStudent
 from trainers.randomness import starts
@@ -23,19 +24,6 @@ SHAPES = [(1, 1, 1), (3, 3, 3), (2, 3, 4), (4, 2, 2), (5, 3, 6)]  # units, teach
 
 def make(units: int, teacher_units: int, inputs: int) -> ReLUTeacher:
     return ReLUTeacher(units=units, teacher_units=teacher_units, inputs=inputs)
-
-
-def slope(problem: Problem, w: FloatArray, h: float = 1e-5) -> FloatArray:
-    """The gradient at w (P,) by central differences."""
-    step = h * np.eye(len(w))
-    up = np.array(problem.loss_and_gradient(w + step)[0])
-    return np.asarray((up - problem.loss_and_gradient(w - step)[0]) / (2 * h))
-
-
-def hessian(problem: Problem, w: FloatArray) -> FloatArray:
-    step = 1e-5 * np.eye(len(w))
-    up = np.array(problem.loss_and_gradient(w + step)[1])
-    return np.asarray((up - problem.loss_and_gradient(w - step)[1]) / 2e-5)
 
 
 def reference(problem: ReLUTeacher, w: FloatArray) -> tuple[float, FloatArray]:

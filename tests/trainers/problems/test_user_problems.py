@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainers.errors import InvalidInput
-from trainers.optimizers.base import OPTIMIZERS, get_optimizer
+from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
 from trainers.outcomes.classify import classify
 from trainers.problem import FloatArray, IntArray, Problem
 from trainers.problems.landscapes import Quadratic

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.optimizers.base import OPTIMIZERS, get_optimizer
+from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
 from trainers.outcomes.classify import Outcomes, classify
 from trainers.outcomes.dynamics import Dynamics
 from trainers.problem import FloatArray, Problem

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from trainers.optimizers.base import get_optimizer
+from trainers.optimizers.registry import get_optimizer
 from trainers.problem import FloatArray, Problem
 from trainers.problems.landscapes import SingleWeight
 from trainers.randomness import starts

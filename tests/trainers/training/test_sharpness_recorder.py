@@ -8,12 +8,12 @@ import pytest
 
 from trainers.curvature.finite_differences import hessians
 from trainers.errors import InvalidInput
-from trainers.optimizers.base import OPTIMIZERS, get_optimizer
-from trainers.problem import FloatArray, Problem
+from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
+from trainers.problem import FloatArray, Problem, evaluator
 from trainers.problems.landscapes import DoubleWell
 from trainers.problems.mlp import MLP, XOR
 from trainers.randomness import starts
-from trainers.training.engine import evaluator, train
+from trainers.training.engine import train
 from trainers.training.sharpness_recorder import products, sharpness_steps
 from trainers.training.trajectories import Trajectories
 
@@ -101,6 +101,17 @@ def test_it_changes_no_bit_of_the_training(
         np.testing.assert_array_equal(plain.preconditioner, measured.preconditioner)
 
 
+def assert_dense(problem: Problem, run: Trajectories, steps: list[int], rtol: float) -> None:
+    """The sharpness at `steps` is the largest eigenvalue of the whole Hessian there."""
+    assert run.sharpness is not None
+    assert run.path is not None
+    assert run.sharpness_steps is not None
+    assert run.sharpness_steps.tolist() == steps
+    for k, t in enumerate(steps):
+        dense = np.linalg.eigvalsh(hessians(evaluator(problem), run.path[t]))[:, -1]
+        np.testing.assert_allclose(run.sharpness[k], dense, rtol=rtol)
+
+
 def test_it_is_the_largest_eigenvalue_of_the_dense_hessian_on_the_way() -> None:
     problem = MLP(data="diabetes", hidden=[4])
     w0 = starts(problem, restarts=4)
@@ -113,12 +124,7 @@ def test_it_is_the_largest_eigenvalue_of_the_dense_hessian_on_the_way() -> None:
         record_path=True,
         sharpness_every=50,
     )
-    assert run.sharpness is not None
-    assert run.path is not None
-    for k, t in enumerate((0, 50, 100, 150, 200, 250, 300)):
-        dense = np.linalg.eigvalsh(hessians(evaluator(problem), run.path[t]))[:, -1]
-        # What the iterations are chosen for; measured: 1e-8.
-        np.testing.assert_allclose(run.sharpness[k], dense, rtol=1e-4)
+    assert_dense(problem, run, [0, 50, 100, 150, 200, 250, 300], rtol=1e-4)  # measured: 1e-8
 
 
 def test_a_restart_that_diverged_has_none() -> None:
@@ -188,11 +194,7 @@ def test_with_mini_batches_it_is_that_of_the_full_batch_loss() -> None:
         record_path=True,
         sharpness_every=20,
     )
-    assert run.sharpness is not None
-    assert run.path is not None
-    for k, t in enumerate((0, 20, 40)):
-        dense = np.linalg.eigvalsh(hessians(evaluator(problem), run.path[t]))[:, -1]
-        np.testing.assert_allclose(run.sharpness[k], dense, rtol=1e-3)
+    assert_dense(problem, run, [0, 20, 40], rtol=1e-3)
 
 
 @pytest.mark.parametrize("every", [0, -1, 101])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.made_results import refused
 from trainers import InvalidInput, Thresholds
-from trainers.optimizers.base import Adam, GradientDescent, Momentum
+from trainers.optimizers import Adam, GradientDescent, Momentum
 from tuning.spec.job import JobSpec, read_spec
 from tuning.spec.search_space import LEARNING_RATE
 from tuning.spec.sections import ProblemSpec
