@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy.cluster import Cluster
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 
 __all__ = ["service"]
 

@@ -101,7 +101,7 @@ def ray() -> Iterator[None]:
     """Ray with two workers, for a whole module."""
     import ray
 
-    from tuning.execution.ray_pool import start_ray
+    from tuning.execution.ray_session import start_ray
 
     # Not pytest's folder: the paths of Ray's sockets must be short.
     with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as folder:

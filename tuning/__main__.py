@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from tuning.cli.exit_codes import ExitCode
+
 __all__ = ["main"]
 
 
@@ -23,7 +25,7 @@ def main() -> None:
 def _leave(*_: object) -> None:
     """Nothing has been started yet."""
     os.write(2, b"surefoot: interrupted\n")
-    os._exit(130)
+    os._exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

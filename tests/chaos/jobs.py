@@ -14,8 +14,9 @@ import psycopg
 import tuning
 from deploy.cluster import Cluster
 from tuning.jobs.base import Job
+from tuning.jobs.files import REPORT
 from tuning.jobs.local import LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 
 __all__ = ["Answer", "answer_of", "calm", "mlflow_in_database", "mlflow_in_home", "table_of"]
 
@@ -65,7 +66,7 @@ def calm(table: Mapping[str, Any], home: Path) -> Answer:
 
 def answer_of(job: Job, points: Points) -> Answer:
     """What `job` left behind; every setting is there once, in order, and so is every run."""
-    text = job.read("report.json")
+    text = job.read(REPORT)
     assert text is not None
     results = results_of(job.study())
     assert [r.setting.number for r in results] == list(range(len(results)))

@@ -25,12 +25,11 @@ from tests.chaos.faults import EVERY_FAULT, FIRST_FAULTS, Fault, World
 from tests.chaos.jobs import Answer, answer_of, calm, mlflow_in_database, table_of
 from tests.chaos.machine import set_clock, small_disk
 from tests.support.thoroughness import FAULTS, WHOLE
-from tuning.cluster.handle import ENDS, SubmittedJob
-from tuning.cluster.ray_jobs import RayUnreachable
+from tuning.cluster.handle import FINAL_STATES, SubmittedJob
 from tuning.cluster.submit import submit
+from tuning.errors import RayUnreachable, Unreachable
 from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
-from tuning.storage.postgres import Unreachable
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = FAULTS
@@ -80,7 +79,7 @@ class Round:
 
     def fill(self) -> None:
         """Keep the jobs going: what has ended is compared, deleted, and submitted again."""
-        for job in [job for job in self.world.jobs if job.status() in ENDS]:
+        for job in [job for job in self.world.jobs if job.status() in FINAL_STATES]:
             self.compare(job)
         going = {job.id for job in self.world.jobs}
         for table in self.tables:
@@ -131,7 +130,7 @@ class Round:
 
     def recovered(self) -> bool:
         try:
-            return all(job.holder or job.status() in ENDS for job in self.world.jobs)
+            return all(job.holder or job.status() in FINAL_STATES for job in self.world.jobs)
         except Unreachable:
             return False
 
@@ -166,7 +165,7 @@ def test_faults_change_nothing(world: World, tmp_path: Path) -> None:
         chaos.inflict(fault)
     deadline = time.monotonic() + END_SECONDS
     while world.jobs:
-        for job in [job for job in world.jobs if job.status() in ENDS]:
+        for job in [job for job in world.jobs if job.status() in FINAL_STATES]:
             chaos.compare(job)
         assert time.monotonic() < deadline, chaos.account()
         time.sleep(0.5)

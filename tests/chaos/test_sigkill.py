@@ -21,8 +21,9 @@ import pytest
 from tests.chaos.jobs import answer_of, mlflow_in_home
 from tests.support.processes import end, living, wait_until_gone
 from tests.support.thoroughness import WHOLE
+from tuning.jobs.files import LEASE, STUDY
 from tuning.jobs.local import LocalJob, LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.storage.file_lease import holder
 from tuning.study import StudyStore
 
@@ -162,9 +163,7 @@ def wait_until_it_works(world: World, process: subprocess.Popen[bytes], *others:
     begin = time.monotonic()
     while process.poll() is None:
         held = [
-            holder(job.folder / "lease")
-            for job in LocalJobs(world.home).jobs()
-            if job not in others
+            holder(job.folder / LEASE) for job in LocalJobs(world.home).jobs() if job not in others
         ]
         if any(one is not None and one.pid == process.pid for one in held):
             break
@@ -182,5 +181,5 @@ def wait_until_told(process: subprocess.Popen[bytes], job: LocalJob, count: floa
 
 
 def told(job: LocalJob) -> int:
-    path = job.folder / "study.log"
+    path = job.folder / STUDY
     return len(results_of(StudyStore.open(job.study_url, job.id))) if path.exists() else 0

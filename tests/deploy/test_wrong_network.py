@@ -15,6 +15,7 @@ from deploy.compose import COMPOSE_FILE
 from tests.deploy.namespaces import Namespaces
 from tests.deploy.networked import NEEDS_ROOT, WORKERS, networked
 from tests.service.client import Client
+from tuning.cli.exit_codes import ExitCode
 
 pytestmark = NEEDS_ROOT
 ON_NETWORK = "      - on-network\n      - ray-head.inside\n"
@@ -54,7 +55,7 @@ def test_a_job_ends_and_says_why(astray: tuple[Namespaces, Client]) -> None:
         "xor.toml",
     )
     ran = client.surefoot("submit", file, "-q")
-    assert ran.code == 1, ran
+    assert ran.code == ExitCode.FAILED, ran
     head = site.addresses["ray-head"]["outside"]
     workers = site.addresses[WORKERS[0]]["inside"].rpartition(".")[0]
     said = ran.err.splitlines()[-1]

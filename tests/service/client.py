@@ -21,6 +21,7 @@ from tuning.analysis.build import build_report
 from tuning.analysis.problem_info import problem_facts
 from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJobs
+from tuning.jobs.files import REPORT
 from tuning.spec.job import folder_of, read_spec
 
 __all__ = ["IN_THE_CLUSTER", "ROOT", "Client", "ended", "listed", "until", "without"]
@@ -232,7 +233,7 @@ class Client:
 
     def answer(self, job_id: str) -> dict[str, Any]:
         """The job's report, without the facts of the run."""
-        content = self.database.job(job_id).read("report.json")
+        content = self.database.job(job_id).read(REPORT)
         assert content is not None, self.lines(job_id)
         return without_run(content)
 

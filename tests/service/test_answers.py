@@ -14,6 +14,7 @@ from tests.service.client import ROOT, Client, listed
 from tests.service.conftest import Finished
 from tests.support.surefoot_command import without_run
 from tuning.jobs.base import State
+from tuning.jobs.files import REPORT, REPORT_PAGE
 from tuning.runner.replay import replay
 
 
@@ -117,8 +118,8 @@ def test_mlflow_holds_its_runs(client: Client, finished: Finished, tmp_path: Pat
     assert [run.info.status for run in runs] == ["FINISHED"] * (told + 1)
     (report,) = [run for run in runs if run.info.run_name == "report"]
     names = {file.path for file in records.list_artifacts(report.info.run_id)}
-    assert {"report.html", "report.json", "settings.csv"} <= names
-    path = records.download_artifacts(report.info.run_id, "report.json", str(tmp_path))
+    assert {REPORT_PAGE, REPORT, "settings.csv"} <= names
+    path = records.download_artifacts(report.info.run_id, REPORT, str(tmp_path))
     assert without_run(Path(path).read_text(encoding="utf-8")) == client.answer(finished.id)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.service.client import Client, until, without
+from tuning.cli.exit_codes import ExitCode
 from tuning.jobs.base import State
+from tuning.jobs.files import MLFLOW_MISSING
 
 
 @pytest.mark.usefixtures("_as_client")
@@ -28,7 +30,7 @@ def test_a_worker_comes_and_goes_and_mlflow_is_away_for_a_while(client: Client) 
     entry = client.database.job(job_id).entry
     assert (entry.attempt, entry.complete) == (1, True), client.lines(job_id)
     assert "a task was lost" in client.lines(job_id)
-    assert client.database.job(job_id).read("mlflow-missing.txt") is None
+    assert client.database.job(job_id).read(MLFLOW_MISSING) is None
 
     from mlflow import MlflowClient
 
@@ -54,7 +56,7 @@ def test_a_problem_that_eats_the_memory_fails_with_a_clear_line(client: Client) 
     client.write("", "greedy.marks/memory")
     ran = client.surefoot("submit", file, "-q")
     job_id = ran.out.strip()
-    assert ran.code == 1, ran
+    assert ran.code == ExitCode.FAILED, ran
     assert "out of memory: the valley is full" in ran.err.splitlines()[-1]
     assert client.state(job_id) is State.FAILED
     assert client.lines(job_id).count("a task was lost") > 1

@@ -11,6 +11,7 @@ import pytest
 
 from tests.service.client import Client, ended, listed, until
 from tests.support.surefoot_command import complaint, without_run
+from tuning.cli.exit_codes import ExitCode
 from tuning.jobs.base import State
 
 WILD = """
@@ -29,7 +30,7 @@ steps = 20
 
 def test_no_stable_rate_is_exit_code_3(client: Client) -> None:
     ran = client.surefoot("submit", client.write(WILD, "wild.toml"), "--json")
-    assert ran.code == 3, ran
+    assert ran.code == ExitCode.NONE_STABLE, ran
     report = json.loads(ran.out)
     assert report["best_stable"] is None
     assert report["explanation"]
@@ -51,7 +52,7 @@ def test_a_problem_that_raises_fails_with_its_traceback_and_is_resumed_when_mend
     closed.touch()
     ran = client.surefoot("submit", file)
     job_id = ran.out.partition("\n")[0]
-    assert ran.code == 1, ran
+    assert ran.code == ExitCode.FAILED, ran
     why = "ArithmeticError: the valley is closed"
     told = ran.err.splitlines()[-1]  # before that it has what the problem prints here
     assert told.startswith(f"surefoot: job {job_id} failed: ")
@@ -81,7 +82,7 @@ def test_ctrl_c_leaves_a_job_going_on_then_it_is_stopped_resumed_and_deleted(
         until(lambda: client.database.job(job_id).told > 0, lambda: client.lines(job_id))
         following.send_signal(signal.SIGINT)
         ran = ended(following)
-    assert ran.code == 130, ran
+    assert ran.code == ExitCode.INTERRUPTED, ran
     assert f"surefoot: the job goes on; see surefoot status {job_id}" in ran.err
     assert client.state(job_id) is State.RUNNING
     busy = client.surefoot("delete", job_id)
@@ -101,7 +102,7 @@ def test_ctrl_c_leaves_a_job_going_on_then_it_is_stopped_resumed_and_deleted(
     told = client.database.job(job_id).told
     assert 0 < told < 40
     left = client.surefoot("submit", file, "-q")
-    assert left.code == 1
+    assert left.code == ExitCode.FAILED
     assert f"surefoot: job {job_id} was stopped; surefoot resume {job_id} goes on" in left.err
 
     client.write("0", "long.marks/seconds")

@@ -11,8 +11,10 @@ from typing import Any
 
 from tests.support.postgres_server import Postgres
 from tests.support.study_places import record
-from tuning.cluster.ray_jobs import ALIVE, RayUnreachable
+from tuning.cluster.ray_jobs import ALIVE
+from tuning.errors import RayUnreachable
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import HEADER
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore
 
@@ -104,7 +106,7 @@ def new_url(server: Postgres) -> str:
 
 def add(database: ClusterJobs, job_id: str = "job", owner: str = "ann") -> ClusterJob:
     """A job that was submitted, and for which nothing has been asked of Ray."""
-    assert database.add(job_id, owner, ADDRESS, 2, {"job.json": b"{}"})
+    assert database.add(job_id, owner, ADDRESS, 2, {HEADER: b"{}"})
     return ClusterJob(database, job_id)
 
 
@@ -113,7 +115,7 @@ def emptied(database: ClusterJobs) -> Iterator[ClusterJobs]:
     """To leave nothing in it. To make a database takes longer than all else."""
     yield database
     for entry in database.entries():
-        ClusterJob(database, entry.id).delete()
+        ClusterJob(database, entry.id).erase()
 
 
 def tell(job: ClusterJob, *numbers: int) -> None:

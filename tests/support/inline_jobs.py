@@ -8,9 +8,10 @@ from typing import Any
 from trainers import Problem
 from tuning.analysis.build import build_report
 from tuning.analysis.problem_info import problem_facts
-from tuning.execution.base import InProcessPool
+from tuning.execution.in_process import InProcessPool
 from tuning.report.model import Report, RunFacts
-from tuning.search.loop import Listeners, Progress, make_plan, run_loop
+from tuning.search.loop import Listeners, Progress, run_loop
+from tuning.search.plan import make_plan
 from tuning.spec.job import JobSpec, read_spec
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult

@@ -12,7 +12,9 @@ import pytest
 
 from trainers import InvalidInput
 from tuning.spec.job import JobSpec, read_spec
-from tuning.trial.result import Curves, Restarts, Role, Setting, SettingResult
+from tuning.spec.search_space import LEARNING_RATE
+from tuning.trial.result import BlockResult, Curves, Restarts, SettingResult
+from tuning.trial.setting import Block, Role, Setting
 
 STEPS = (0, 10, 100, 1000)
 
@@ -83,6 +85,25 @@ def curves(rows: Sequence[Row]) -> Curves:
     return Curves(np.array(STEPS, dtype=np.int64), losses, lowest)
 
 
+def block(rate: float, *, optimizer: int = 0, first: int = 0, restarts: int = 2) -> Block:
+    """`restarts` starts in a row, from `first`."""
+    return Block(optimizer, {LEARNING_RATE: rate}, tuple(range(first, first + restarts)))
+
+
+def setting(
+    number: int,
+    rate: float,
+    *,
+    optimizer: int = 0,
+    role: Role = Role.SEARCH,
+    first: int = 0,
+    restarts: int = 2,
+) -> Setting:
+    """A setting of one block."""
+    one = block(rate, optimizer=optimizer, first=first, restarts=restarts)
+    return Setting(number, role, (one,))
+
+
 def result(
     number: int,
     rate: float,
@@ -93,15 +114,19 @@ def result(
     first: int = 0,
 ) -> SettingResult:
     """What trial `number` gave."""
-    setting = Setting(number, optimizer, rate, role, first, len(rows))
-    return SettingResult(setting, restarts(rows), curves(rows), 1.0, 0.5, 100.0 + number)
+    tried = setting(number, rate, optimizer=optimizer, role=role, first=first, restarts=len(rows))
+    return SettingResult(tried, restarts(rows), curves(rows), 1.0, 0.5, 100.0 + number)
 
 
 def answer(setting: Setting, rows: Sequence[Row]) -> SettingResult:
     """What `setting` gave: as many of `rows`, from the first and over again, as it has restarts."""
-    chosen = [rows[i % len(rows)] for i in range(setting.restarts)]
-    made = result(setting.number, setting.learning_rate, chosen)
-    return replace(made, setting=setting)
+    chosen = [rows[i % len(rows)] for i in range(len(setting.starts))]
+    return replace(result(setting.number, setting.learning_rate, chosen), setting=setting)
+
+
+def block_answer(block: Block, rows: Sequence[Row]) -> BlockResult:
+    """What a task gave that trained `block`, a row for each of its starts."""
+    return BlockResult(block, restarts(rows), curves(rows), 1.0, 0.5, 100.0)
 
 
 def job(settings: int = 4, **tables: Any) -> JobSpec:

@@ -7,40 +7,42 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from tests.support.made_results import GOOD, answer
-from tuning.execution.base import Done, Event, Lost, TaskId
-from tuning.search.coordinator import (
-    MAX_RETRIES,
-    Action,
-    Coordinator,
-    Fail,
-    Finish,
-    Plan,
-    Submit,
-    Tell,
-)
-from tuning.trial.result import Role, Setting, SettingResult
+from tests.support.made_results import GOOD, Row, answer, block_answer, setting
+from tuning.execution.base import Done, Lost, Outcome, TaskId, TaskProgress
+from tuning.search.actions import Action, Fail, Finish, Submit, Tell
+from tuning.search.coordinator import MAX_RETRIES, Coordinator, Plan, check_invariants
+from tuning.trial.result import BlockResult, SettingResult
+from tuning.trial.setting import Block, Role, Setting
 
 
 def propose(number: int, told: Sequence[SettingResult], between: Sequence[Setting]) -> Setting:
     """A rate that changes with everything a proposal may be made from."""
     seen = (number, [r.value for r in told], [s.learning_rate for s in between])
     rate = random.Random(repr(seen)).random()
-    return Setting(number, number % 2, rate, Role.SEARCH, 0, 3)
+    return setting(number, rate, optimizer=number % 2, restarts=6)
 
 
-def carry_out(setting: Setting) -> SettingResult:
-    """A result that changes with the restarts and the rate."""
-    losses = range(setting.first, setting.first + setting.restarts)
-    rows = [replace(GOOD, loss=setting.learning_rate / (2 + index)) for index in losses]
-    return answer(setting, rows)
+def _row(rate: float, start: int) -> Row:
+    """Changes with the start and the rate."""
+    return replace(GOOD, loss=rate / (2 + start))
 
 
-def cut(setting: Setting, most: int) -> list[Setting]:
-    """Tasks of one restart each, at most `most`."""
-    count = min(most, setting.restarts)
-    ends = [setting.restarts * i // count for i in range(count + 1)]
-    return [replace(setting, first=setting.first + a, restarts=b - a) for a, b in pairwise(ends)]
+def carry_out(block: Block) -> BlockResult:
+    """What a task gives."""
+    return block_answer(block, [_row(block.learning_rate, start) for start in block.starts])
+
+
+def carry_out_whole(setting: Setting) -> SettingResult:
+    """What a setting gives that is not cut."""
+    return answer(setting, [_row(setting.learning_rate, start) for start in setting.starts])
+
+
+def cut(setting: Setting, most: int) -> list[Block]:
+    """Tasks of two starts and more, at most `most`."""
+    (block,) = setting.blocks
+    count = min(most, len(block.starts) // 2)
+    ends = [len(block.starts) * i // count for i in range(count + 1)]
+    return [replace(block, starts=block.starts[a:b]) for a, b in pairwise(ends)]
 
 
 def make_plan(settings: int, in_flight: int, parts: int, refused: int) -> Plan:
@@ -51,8 +53,14 @@ def make_plan(settings: int, in_flight: int, parts: int, refused: int) -> Plan:
         candidate = min(fresh // 2, refused)
         number = settings + 2 * candidate
         pair = [
-            Setting(number + i, 0, (1 + i) * told[candidate % settings].value, role, 50, 4)
-            for i, role in enumerate([Role.CONFIRMATION] * 2)
+            setting(
+                number + i,
+                (1 + i) * told[candidate % settings].value,
+                role=Role.CONFIRMATION,
+                first=50,
+                restarts=8,
+            )
+            for i in range(2)
         ]
         return pair[fresh - 2 * candidate :]
 
@@ -66,9 +74,9 @@ def one_after_another(plan: Plan) -> list[SettingResult]:
     for number in range(plan.settings):
         known = max(0, number - plan.in_flight + 1)
         settings.append(plan.propose(number, results[:known], settings[known:]))
-        results.append(carry_out(settings[number]))
+        results.append(carry_out_whole(settings[number]))
     while more := plan.confirm(results):
-        results += [carry_out(setting) for setting in more]
+        results += [carry_out_whole(setting) for setting in more]
     return results
 
 
@@ -84,16 +92,17 @@ class World:
         self.study: list[SettingResult] = []
         self.finished = False
         self.fail: Fail | None = None
-        self.past: list[Event] = []
+        self.past: list[Outcome] = []
         self.start()
 
     def start(self) -> None:
         """Begin, or begin again after a crash: of the core and the pool nothing is left."""
-        self.waiting: dict[TaskId, Setting] = {}
+        self.waiting: dict[TaskId, Block] = {}
         self.submitted: set[TaskId] = set()
         self.finished = False
         self.core = Coordinator(replace(self.plan, propose=self.propose), self.study)
         self.perform(self.core.start())
+        check_invariants(self.core)
 
     def propose(
         self, number: int, told: Sequence[SettingResult], between: Sequence[Setting]
@@ -108,10 +117,10 @@ class World:
             assert not self.finished
             assert self.fail is None
             match action:
-                case Submit(task_id=task_id, setting=setting):
+                case Submit(task_id=task_id, block=block):
                     assert task_id not in self.submitted
                     self.submitted.add(task_id)
-                    self.waiting[task_id] = setting
+                    self.waiting[task_id] = block
                 case Tell(result=told):
                     assert told.setting.number == len(self.study)
                     self.study.append(told)
@@ -120,10 +129,12 @@ class World:
                 case Fail():
                     self.fail = action
 
-    def deliver(self, event: Event) -> None:
+    def deliver(self, event: Outcome) -> None:
+        assert self.core.handle(TaskProgress(event.task_id, step=1)) == []
         self.waiting.pop(event.task_id, None)
         self.past.append(event)
         self.perform(self.core.handle(event))
+        check_invariants(self.core)
 
     def done(self, task_id: TaskId) -> None:
         self.deliver(Done(task_id, carry_out(self.waiting[task_id])))
@@ -140,10 +151,5 @@ class World:
         assert [r.setting.number for r in self.core.told] == list(range(len(self.study)))
         if self.fail is None:
             assert self.core.awaited == set(self.waiting)
-            numbers = {task_id.number for task_id in self.waiting}
-            searching = {n for n in numbers if n < self.plan.settings}
-            assert len(searching) <= self.plan.in_flight
-            assert all(n < len(self.study) + self.plan.in_flight for n in searching)
-            # Nobody idles while a proposal could be made; fresh starts come after the search.
+            # Nobody idles while a proposal could be made.
             assert self.finished == (not self.waiting)
-            assert searching == numbers or len(self.study) >= self.plan.settings

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from tests.support.postgres_server import Postgres
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import JsonValue, StudyStore
-from tuning.testing.studies import ATTRIBUTES, record
+from tuning.testing.studies import ATTRIBUTES, record, space
 
 __all__ = [
     "ATTRIBUTES",
@@ -27,6 +27,7 @@ __all__ = [
     "plain_journal",
     "record",
     "said_by_optuna",
+    "space",
 ]
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from tuning.cli.exit_codes import ExitCode
 from tuning.cli.main import main
 from tuning.jobs.local import LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 
@@ -64,7 +65,7 @@ def surefoot(home: Path, *arguments: str) -> Ran:
 
 def complaint(ran: Ran) -> str:
     """The one line that bad input earns."""
-    assert ran.code == 2
+    assert ran.code == ExitCode.USAGE
     assert ran.out == ""
     assert "Traceback" not in ran.err
     (line,) = ran.err.splitlines()

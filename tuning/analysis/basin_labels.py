@@ -43,13 +43,13 @@ class Labels:
         found = np.concatenate([r.restarts.basin_loss for r in results])
         known_minimum = trusted_minimum(found, known_minimum)
         best = best_known(found, known_minimum)
-        # The starts are shared: the first result of each range of restarts has them all.
-        starts = np.concatenate(
-            [
-                r.restarts.start_loss
-                for r in {r.setting.first: r for r in reversed(results)}.values()
-            ]
-        )
+        # The settings share their starts, and each counts once.
+        by_start = {
+            start: loss
+            for r in {r.setting.starts: r for r in reversed(results)}.values()
+            for start, loss in zip(r.setting.starts, r.restarts.start_loss, strict=True)
+        }
+        starts = np.array(list(by_start.values()), dtype=np.float64)
         finite = starts[np.isfinite(starts)]
         middle = float(np.median(finite)) if finite.size else float("nan")
         tolerance = (

@@ -32,8 +32,9 @@ from tuning.report.model import (
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff, fit_cliff
 from tuning.statistics.intervals import Comparison, learning_rate_sensitivity, mcnemar, wilson
-from tuning.trial.result import Setting, SettingResult
-from tuning.trial.task import label, sharpness_limit
+from tuning.trial.result import SettingResult, of_role
+from tuning.trial.setting import Role, Setting
+from tuning.trial.task import sharpness_limit
 
 __all__ = ["build_report", "next_confirmations"]
 
@@ -41,7 +42,8 @@ __all__ = ["build_report", "next_confirmations"]
 def _search_labels(
     spec: JobSpec, results: Sequence[SettingResult], known_minimum: float | None
 ) -> Labels:
-    return Labels.of(results[: spec.search.settings], known_minimum, spec.outcomes.thresholds)
+    search = of_role(results, Role.SEARCH)
+    return Labels.of(search, known_minimum, spec.outcomes.thresholds)
 
 
 def next_confirmations(
@@ -66,9 +68,10 @@ def build_report(
     known = problem["known_minimum"]
     labels = Labels.of(results, known, spec.outcomes.thresholds)
     verdict = judge(results, _search_labels(spec, results, known), spec)
-    names = [label(rule) for rule in spec.search.rules]
+    names = list(spec.search.space.optimizers)
     rows = [_row(r, b, names, verdict, spec) for r, b in zip(results, labels.basins, strict=True)]
-    search = list(results[: spec.search.settings])
+    search = of_role(results, Role.SEARCH)
+    tried = tuple(row for row in rows if row.role == Role.SEARCH)
     cliffs = {
         name: c for i, name in enumerate(names) if (c := _cliff(name, i, search, spec)) is not None
     }
@@ -77,10 +80,10 @@ def build_report(
     return Report(
         job=spec.answer_key,
         problem=problem,
-        settings=tuple(rows[: spec.search.settings]),
-        confirmations=tuple(rows[spec.search.settings :]),
+        settings=tried,
+        confirmations=tuple(row for row in rows if row.role == Role.CONFIRMATION),
         best_stable=best,
-        explanation=explain(verdict, best, rows, spec),
+        explanation=explain(verdict, best, tried, spec),
         cliffs=cliffs,
         minima=minima,
         unseen=unseen,
@@ -91,15 +94,7 @@ def build_report(
         target=verdict.target,
         sensitivity=_sensitivity(search, names, labels),
         comparisons=_comparisons(verdict, search, names),
-        warnings=warnings_of(
-            spec,
-            problem,
-            rows[: spec.search.settings],
-            best,
-            cliffs,
-            minima,
-            known=labels.known,
-        ),
+        warnings=warnings_of(spec, problem, tried, best, cliffs, minima, known=labels.known),
         sharpness={
             r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None
         },

@@ -43,7 +43,7 @@ def distinct_minima(
             t.largest_curvature[i],
             t.smallest_curvature[i],
             r.setting.number,
-            r.setting.first + i,
+            r.setting.starts[i],
             t.point[i] == Point.FLAT,
         )
         for r in results

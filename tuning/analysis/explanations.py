@@ -10,20 +10,19 @@ import numpy as np
 from tuning.analysis.recommendation import Verdict
 from tuning.report.model import BestStable, Minimum, SettingRow
 from tuning.spec.job import JobSpec
+from tuning.spec.search_space import label
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import restarts_needed
-from tuning.trial.task import label
 
 __all__ = ["explain", "warnings_of"]
 
 
 def explain(
-    verdict: Verdict, best: BestStable | None, rows: Sequence[SettingRow], spec: JobSpec
+    verdict: Verdict, best: BestStable | None, search: Sequence[SettingRow], spec: JobSpec
 ) -> str:
     """Why this rate, or why none, in a sentence or two."""
     if best is not None:
         return _why_this(verdict, best, spec)
-    search = rows[: spec.search.settings]
     if len(search) < spec.search.settings or verdict.next:
         done = f"{len(search)} of {spec.search.settings} settings are done"
         return f"Not finished: {done}, and no winner is confirmed."

@@ -14,8 +14,9 @@ from trainers.problems.landscapes import Landscape
 from trainers.problems.mlp import MLP
 from trainers.randomness import starts
 from tuning.report.model import LossProfile, Paths, Report
-from tuning.trial.result import Role, Setting
-from tuning.trial.task import TrainingConfig, label, train_restarts
+from tuning.spec.search_space import LEARNING_RATE, label
+from tuning.trial.setting import Block
+from tuning.trial.task import TrainingConfig, train_block
 
 __all__ = ["draw_landscape", "host_facts", "problem_facts"]
 
@@ -110,9 +111,8 @@ def _walks(report: Report) -> list[tuple[str, float]]:
 
 def _walk(problem: Problem, config: TrainingConfig, name: str, rate: float) -> Paths:
     optimizer = [label(rule) for rule in config.optimizers].index(name)
-    run = train_restarts(
-        problem, config, Setting(0, optimizer, rate, Role.SEARCH, 0, _WALKERS), record_path=True
-    )
+    block = Block(optimizer, {LEARNING_RATE: rate}, tuple(range(_WALKERS)))
+    run = train_block(problem, config, block, record_path=True)
     assert run.path is not None  # asked for above
     outcomes = classify(problem, run, config.thresholds)
     return Paths(name, rate, run.path[:, :, 0], tuple(str(d) for d in outcomes.dynamics))

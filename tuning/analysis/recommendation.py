@@ -10,12 +10,14 @@ import numpy as np
 from tuning.analysis.basin_labels import Labels
 from tuning.report.model import Target
 from tuning.spec.job import JobSpec
+from tuning.spec.search_space import LEARNING_RATE
 from tuning.statistics.intervals import (
     clopper_pearson_lower,
     clopper_pearson_upper,
     restarts_needed,
 )
-from tuning.trial.result import Role, Setting, SettingResult
+from tuning.trial.result import SettingResult, of_role
+from tuning.trial.setting import Block, Role, Setting
 
 __all__ = ["Verdict", "expected_running_time", "find_target", "is_stable", "judge", "upper_bound"]
 
@@ -83,7 +85,7 @@ def _candidates(search: Sequence[SettingResult], spec: JobSpec) -> list[SettingR
     for result in search:
         here = result.setting
         count = int(result.restarts.unstable.sum())
-        stable = is_stable(result, spec) if here.restarts >= needed else count == 0
+        stable = is_stable(result, spec) if len(here.starts) >= needed else count == 0
         reach = here.learning_rate * spec.stability.margin
         unsafe = any(
             o == here.optimizer and here.learning_rate <= rate <= reach for o, rate in failing
@@ -127,7 +129,7 @@ def judge(results: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Ve
     Args:
         labels: of the search alone, so that confirmations cannot change what they confirm.
     """
-    search, fresh = results[: spec.search.settings], list(results[spec.search.settings :])
+    search, fresh = of_role(results, Role.SEARCH), of_role(results, Role.CONFIRMATION)
     candidates = _candidates(search, spec)
     target = find_target(candidates, labels, spec)
     refused: list[tuple[SettingResult, tuple[SettingResult, ...]]] = []
@@ -149,11 +151,14 @@ def judge(results: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Ve
         wanted = [
             Setting(
                 number + i,
-                here.optimizer,
-                rate,
                 Role.CONFIRMATION,
-                spec.training.restarts,
-                _fresh(spec),
+                (
+                    Block(
+                        here.optimizer,
+                        {**here.hyperparameters, LEARNING_RATE: rate},
+                        _fresh_starts(spec),
+                    ),
+                ),
             )
             for i, rate in enumerate(rates)
         ]
@@ -179,8 +184,8 @@ def _rank(result: SettingResult, target: Target, spec: JobSpec) -> tuple[float, 
     return first, result.value, result.setting.learning_rate
 
 
-def _fresh(spec: JobSpec) -> int:
-    return max(
-        spec.training.restarts,
-        restarts_needed(spec.stability.max_unstable, spec.stability.confidence),
-    )
+def _fresh_starts(spec: JobSpec) -> tuple[int, ...]:
+    """Those after the search's: as many, or as many as the bound needs."""
+    first = spec.training.restarts
+    needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
+    return tuple(range(first, first + max(first, needed)))

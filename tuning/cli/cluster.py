@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from trainers.errors import InvalidInput
+from tuning.cli.exit_codes import ExitCode
 from tuning.cli.inspect import job_argument, json_option
 
 if TYPE_CHECKING:
     from tuning.cluster.handle import SubmittedJob
+    from tuning.jobs.schema import Entry
 
 __all__ = ["CLUSTER_COMMANDS"]
 
@@ -45,7 +47,7 @@ def submit(
     no_wait: bool,
     quiet: bool,
     as_json: bool,
-) -> int:
+) -> ExitCode:
     """Have a job carried out on a cluster; print its id, follow it, then the report.
 
     Ctrl-C, or closing the laptop, leaves it going on. The same job submitted again is the same job:
@@ -66,7 +68,7 @@ def submit(
         click.echo(json.dumps({"id": job.id, "state": job.status().value, "owner": job.owner}))
     else:
         click.echo(job.id, err=as_json)
-    return 0 if no_wait else follow(job, quiet=quiet, as_json=as_json)
+    return ExitCode.DONE if no_wait else follow(job, quiet=quiet, as_json=as_json)
 
 
 @click.command()
@@ -74,69 +76,59 @@ def submit(
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job ends.")
 @click.option("--ray", "from_ray", is_flag=True, help="All that its last coordinator printed.")
 @address_option
-def logs(job_id: str, following: bool, from_ray: bool, address: str | None) -> int:
+def logs(job_id: str, following: bool, from_ray: bool, address: str | None) -> ExitCode:
     """Print what a job's coordinators said on the cluster, all of them in order.
 
     It is kept in the database. What a problem itself prints is in Ray's log of the last
     coordinator: --ray.
     """
-    from tuning.cli.follow import lines
+    from tuning.cli.follow import print_lines
 
     job = _on_cluster(job_id, address)
     if from_ray:
         click.echo(job.ray_log(), nl=False)
-        return 0
+        return ExitCode.DONE
     try:
-        lines(job, until_it_ends=following)
+        print_lines(job, until_it_ends=following)
     except KeyboardInterrupt:
-        return 130
-    return 0
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE
 
 
 @click.command()
 @job_argument
 @address_option
-def stop(job_id: str, address: str | None) -> int:
+def stop(job_id: str, address: str | None) -> ExitCode:
     """Stop a job, here or on the cluster; what was done is kept, and `resume` goes on."""
-    from tuning.cli.follow import submitted
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
+    def end_coordinator(entry: Entry) -> None:
+        from tuning.cluster import launch  # of a job on the cluster alone
+
+        launch.end_coordinator(entry, address)
+
     job = find_job(job_id)
-    if isinstance(job, LocalJob):
-        job.interrupt()
-    else:
-        submitted(job, address).stop()
+    job.stop(end_coordinator)
     click.echo(f"job {job.id} shall stop; surefoot resume {job.id} goes on with it")
-    return 0
+    return ExitCode.DONE
 
 
 @click.command()
 @job_argument
-def delete(job_id: str) -> int:
+def delete(job_id: str) -> ExitCode:
     """Remove a job, its study and its MLflow experiment, here or on the cluster."""
-    from tuning import tracking
-    from tuning.cli.follow import submitted
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
-    job = find_job(job_id)
-    if isinstance(job, LocalJob):
-        if job.holder is not None:
-            raise InvalidInput(f"job {job_id} is at work: {job.holder}; end that first")
-        tracking.delete_experiment(job.tracking[0], job.id)
-        job.delete()
-    else:
-        submitted(job).delete()
+    find_job(job_id).delete()
     click.echo(f"job {job_id} is deleted")
-    return 0
+    return ExitCode.DONE
 
 
 @click.command()
 @address_option
 @storage_option
 @json_option
-def doctor(address: str | None, storage: str | None, as_json: bool) -> int:
+def doctor(address: str | None, storage: str | None, as_json: bool) -> ExitCode:
     """Check a cluster from here: reach, token, versions, database, MLflow, CPUs; say what to do."""
     from tuning.cluster.doctor import examine
 
@@ -151,42 +143,44 @@ def doctor(address: str | None, storage: str | None, as_json: bool) -> int:
             )
             if not finding.ok:
                 click.echo(f"{'':6}{'':{width}}  {finding.remedy}")
-    return 0 if all(finding.ok for finding in findings) else 1
+    return ExitCode.DONE if all(finding.ok for finding in findings) else ExitCode.FAILED
 
 
 @click.command()
-def keep() -> int:
+def keep() -> ExitCode:
     """On the cluster: give a new coordinator to every job whose own has died. Until Ctrl-C."""
-    from tuning.cluster.supervisor import Keeper
+    from tuning.cluster.supervisor import Supervisor
     from tuning.jobs.lookup import cluster
 
     database = cluster()
     if database is None:
         raise InvalidInput("SUREFOOT_STORAGE_URL is not set: it names the cluster's database")
-    keeper = Keeper(database, lambda line: click.echo(line))
+    supervisor = Supervisor(database, click.echo)
     click.echo("the keeper looks after the cluster's jobs; Ctrl-C ends it")
     with suppress(KeyboardInterrupt):
-        keeper.run()
-    return 0
+        supervisor.run()
+    return ExitCode.DONE
 
 
 @click.command(hidden=True)
 @job_argument
-def coordinate(job_id: str) -> int:
+def coordinate(job_id: str) -> ExitCode:
     """On the cluster: carry a submitted job through. What Ray runs."""
     from tuning.cluster.driver import coordinate as carry_through
+    from tuning.jobs.base import State
 
-    return carry_through(job_id)
+    codes = {State.DONE: ExitCode.DONE, State.STOPPED: ExitCode.INTERRUPTED}
+    return codes.get(carry_through(job_id), ExitCode.FAILED)
 
 
 @click.command(hidden=True)
-def probe() -> int:
+def probe() -> ExitCode:
     """On the cluster: say what `doctor` wants to know. What Ray runs."""
     from tuning.cluster.doctor import PROBED
     from tuning.cluster.doctor import probe as look_around
 
     click.echo(PROBED + json.dumps(look_around()))
-    return 0
+    return ExitCode.DONE
 
 
 def _on_cluster(job_id: str, address: str | None) -> SubmittedJob:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainers import InvalidInput
 from trainers.errors import in_brief
-from tuning.jobs.base import FAILURE, Job, State
+from tuning.cli.exit_codes import ExitCode
+from tuning.jobs.base import Job, State
+from tuning.jobs.files import FAILURE, MLFLOW_EXPERIMENT, MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
     from tuning.cluster.handle import SubmittedJob
 
-__all__ = ["follow", "lines", "submitted"]
+__all__ = ["follow", "print_lines", "submitted"]
 
 _POLL_SECONDS = 0.5
-_DONE, _FAILED, _NONE_STABLE, _INTERRUPTED = 0, 1, 3, 130
 
 
 def submitted(job: Job, address: str | None = None) -> SubmittedJob:
@@ -28,27 +28,24 @@ def submitted(job: Job, address: str | None = None) -> SubmittedJob:
         InvalidInput: it is one of this machine.
     """
     from tuning.cluster.handle import SubmittedJob
-    from tuning.jobs.cluster import ClusterJob
 
-    if not isinstance(job, ClusterJob):
-        raise InvalidInput(f"job {job.id} is on this machine ({job.place}), not on the cluster")
-    return SubmittedJob(job, address)
+    return SubmittedJob(job.on_cluster(), address)
 
 
-def lines(
+def print_lines(
     job: SubmittedJob, *, until_it_ends: bool, err: bool = False, quiet: bool = False
 ) -> None:
     """Print what its coordinators said and, if asked to, say; nothing if `quiet`.
 
     A database that is away is waited for.
     """
-    from tuning.cluster.handle import ENDS
-    from tuning.storage.postgres import Unreachable
+    from tuning.cluster.handle import FINAL_STATES
+    from tuning.errors import Unreachable
 
     trouble, shown = "", 0
     while True:
         try:
-            ended = not until_it_ends or job.status() in ENDS
+            ended = not until_it_ends or job.status() in FINAL_STATES
             for line in () if quiet else job.lines(shown):
                 click.echo(f"{line.at.astimezone():%H:%M:%S} {line.text}", err=err)
                 shown = line.number
@@ -65,32 +62,32 @@ def lines(
         time.sleep(_POLL_SECONDS)
 
 
-def follow(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
+def follow(job: SubmittedJob, *, quiet: bool, as_json: bool) -> ExitCode:
     """Follow the job to its end and show its report; returns the exit code. Ctrl-C leaves it to
     itself."""
     try:
-        lines(job, until_it_ends=True, err=as_json, quiet=quiet)
+        print_lines(job, until_it_ends=True, err=as_json, quiet=quiet)
     except KeyboardInterrupt:
         click.echo(
             f"surefoot: the job goes on; see surefoot status {job.id}, surefoot report {job.id}",
             err=True,
         )
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
     return _end(job, quiet=quiet, as_json=as_json)
 
 
-def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
+def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> ExitCode:
     state = job.status()
     if state is State.STOPPED:
         click.echo(
             f"surefoot: job {job.id} was stopped; surefoot resume {job.id} goes on", err=True
         )
-        return _FAILED
+        return ExitCode.FAILED
     if state is State.FAILED:
         failure = (job.read(FAILURE) or "").strip()
         shown = failure if quiet else in_brief(failure)  # else the log has it in full
         click.echo(f"surefoot: job {job.id} failed: {shown}", err=True)
-        return _FAILED
+        return ExitCode.FAILED
     report = job.report()
     if as_json:
         click.echo(report.to_json(), nl=False)
@@ -100,18 +97,18 @@ def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> int:
         from tuning.report.terminal import show
 
         show(report, Console(highlight=False))
-        click.echo(f"\nHTML report: surefoot report {job.id} --format html --output report.html")
+        click.echo(f"\nHTML report: surefoot report {job.id} --format html --output {REPORT_PAGE}")
         if url := _mlflow_view(job):
             click.echo(f"MLflow runs: {url}")
-    return _DONE if report.best_stable is not None else _NONE_STABLE
+    return ExitCode.DONE if report.best_stable is not None else ExitCode.NONE_STABLE
 
 
 def _mlflow_view(job: SubmittedJob) -> str | None:
     """A link to the job's runs that works from here, where MLflow may have another address."""
     from tuning.tracking.address import link
 
-    experiment = job.read("mlflow-experiment.txt")
+    experiment = job.read(MLFLOW_EXPERIMENT)
     here = os.environ.get("MLFLOW_TRACKING_URI")
     if experiment is not None and here:
         return link(here, experiment.strip())
-    return (job.read("mlflow-url.txt") or "").strip() or None
+    return (job.read(MLFLOW_URL) or "").strip() or None

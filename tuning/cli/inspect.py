@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainers.errors import InvalidInput, in_brief
+from tuning.cli.exit_codes import ExitCode
+from tuning.jobs.files import FAILURE, MLFLOW_MISSING
 
 if TYPE_CHECKING:
-    from tuning.jobs.base import Job
     from tuning.jobs.cluster import ClusterJobs
-    from tuning.jobs.local import LocalJob, LocalJobs
-    from tuning.jobs.schema import Entry
+    from tuning.jobs.local import LocalJobs
     from tuning.report.model import Report
     from tuning.spec.job import JobSpec
+    from tuning.study import StudyStore
 
-__all__ = ["COMMANDS", "job_argument", "json_option", "size"]
-
-FAILURE, MISSING = "failure.txt", "mlflow-missing.txt"  # of `jobs`, `runner`, slow to import
+__all__ = ["COMMANDS", "job_argument", "json_option", "summary"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 job_argument = click.argument("job_id", metavar="ID")
 
 
-def size(spec: JobSpec) -> str:
+def summary(spec: JobSpec) -> str:
     """How large a job is, in a few words."""
     names = ", ".join(str(rule.name) for rule in spec.search.rules)
     return (
@@ -39,7 +38,7 @@ def size(spec: JobSpec) -> str:
 @click.command()
 @click.argument("job_file", metavar="JOB.toml")
 @json_option
-def check(job_file: str, as_json: bool) -> int:
+def check(job_file: str, as_json: bool) -> ExitCode:
     """Validate a job file without running it, and estimate what it costs."""
     from tuning.runner.estimate import estimate
     from tuning.runner.local_api import prepare
@@ -49,17 +48,17 @@ def check(job_file: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(cost.to_dict(), indent=2))
     else:
-        click.echo(f"{job_file} is valid: {size(spec)}")
+        click.echo(f"{job_file} is valid: {summary(spec)}")
         for line in cost.lines():
             click.echo(line)
-    return 0
+    return ExitCode.DONE
 
 
 @click.command("list")
 @click.option("--owner", help="On the cluster: only the jobs of this owner.")
 @click.option("--local", is_flag=True, help="The jobs on this machine, though a cluster is named.")
 @json_option
-def list_jobs(owner: str | None, local: bool, as_json: bool) -> int:
+def list_jobs(owner: str | None, local: bool, as_json: bool) -> ExitCode:
     """List the jobs, the oldest first.
 
     Those of the cluster, if SUREFOOT_STORAGE_URL names its database; else those on this machine.
@@ -73,14 +72,14 @@ def list_jobs(owner: str | None, local: bool, as_json: bool) -> int:
     rows = _local_rows(LocalJobs()) if database is None else _cluster_rows(database, owner)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-        return 0
+        return ExitCode.DONE
     if not rows:
         click.echo(f"no jobs in {LocalJobs().folder if database is None else 'the cluster'}")
     for row in rows:
         created = row["created"][:19].replace("T", " ")
         more = "" if database is None else f"  {row['done']:>4}/{row['settings']}  {row['owner']}"
         click.echo(f"{row['id']:32} {row['state']:12} {created}{more}")
-    return 0
+    return ExitCode.DONE
 
 
 def _local_rows(home: LocalJobs) -> list[dict[str, Any]]:
@@ -110,14 +109,13 @@ def _cluster_rows(database: ClusterJobs, owner: str | None) -> list[dict[str, An
 @click.command()
 @job_argument
 @json_option
-def status(job_id: str, as_json: bool) -> int:
+def status(job_id: str, as_json: bool) -> ExitCode:
     """Say what a job is doing and how far it is, here or on the cluster."""
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
     job = find_job(job_id)
-    facts = _facts_here(job) if isinstance(job, LocalJob) else _facts_there(job)
-    for key, name in (("failure", FAILURE), ("mlflow", MISSING)):
+    facts = job.describe(_count)
+    for key, name in (("failure", FAILURE), ("mlflow", MLFLOW_MISSING)):
         if text := job.read(name):
             facts[key] = in_brief(text)
     if as_json:
@@ -125,39 +123,13 @@ def status(job_id: str, as_json: bool) -> int:
     else:
         for key, value in facts.items():
             click.echo(f"{key:14} {value}")
-    return 0
+    return ExitCode.DONE
 
 
-def _facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state.value,
-        "settings": settings,
-        "done": min(told, settings),
-        "confirmations": max(0, told - settings),
-        **({"holder": str(job.holder)} if job.holder is not None else {}),
-    }
+def _count(study: StudyStore) -> int:
+    from tuning.search.records import results_of
 
-
-def _facts_here(job: LocalJob) -> dict[str, Any]:
-    from tuning.search.loop import results_of
-
-    facts = _facts(job, len(results_of(job.study())), job.spec.search.settings)
-    return {**facts, "created": job.header["created"], "folder": str(job.folder)}
-
-
-def _facts_there(job: Job) -> dict[str, Any]:
-    from tuning.jobs.cluster import ClusterJob
-
-    assert isinstance(job, ClusterJob)  # there are two kinds of jobs
-    entry = job.entry  # read once: each look at the database is a connection
-    return {
-        **_facts(entry, job.told, entry.settings),
-        "created": entry.created.isoformat(),
-        "owner": entry.owner,
-        "coordinators": entry.attempt,
-        "database": job.place,
-    }
+    return len(results_of(study))
 
 
 @click.command()
@@ -172,7 +144,7 @@ def _facts_there(job: Job) -> dict[str, Any]:
 @click.option(
     "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the screen."
 )
-def report(job_id: str, form: str, output: str | None) -> int:
+def report(job_id: str, form: str, output: str | None) -> ExitCode:
     """Print a job's report, or write it to a file.
 
     Where the job file has `sharpness_every = 50` under [training], the report shows the sharpness
@@ -187,7 +159,7 @@ def report(job_id: str, form: str, output: str | None) -> int:
     answer = load_report(job_id)
     if form == "table" and output is None:
         show(answer, Console(highlight=False))
-        return 0
+        return ExitCode.DONE
     forms: dict[str, Callable[[Report], str]] = {
         "table": text,
         "json": lambda r: r.to_json(),
@@ -202,7 +174,7 @@ def report(job_id: str, form: str, output: str | None) -> int:
             Path(output).write_text(content, encoding="utf-8")
         except OSError as error:
             raise InvalidInput(f"--output {output}: {error.strerror}") from error
-    return 0
+    return ExitCode.DONE
 
 
 @click.command()
@@ -210,7 +182,7 @@ def report(job_id: str, form: str, output: str | None) -> int:
 @click.option("--setting", type=int, required=True, help="Its number, as in the report as csv.")
 @click.option("--restart", type=int, required=True, help="Index of the restart.")
 @json_option
-def replay(job_id: str, setting: int, restart: int, as_json: bool) -> int:
+def replay(job_id: str, setting: int, restart: int, as_json: bool) -> ExitCode:
     """Train one restart of a job again, bit for bit, and say what became of it.
 
     Of a job with `sharpness_every` under [training] it also shows the sharpness along the way.
@@ -222,12 +194,12 @@ def replay(job_id: str, setting: int, restart: int, as_json: bool) -> int:
     click.echo(
         json.dumps(replay_dict(again), indent=2) if as_json else "\n".join(replay_lines(again))
     )
-    return 1 if again.differences else 0
+    return ExitCode.FAILED if again.differences else ExitCode.DONE
 
 
 @click.command()
 @json_option
-def problems(as_json: bool) -> int:
+def problems(as_json: bool) -> ExitCode:
     """List the built-in problems with their parameters and defaults."""
     from trainers.problems.registry import PROBLEMS, parameters_of
 
@@ -244,17 +216,17 @@ def problems(as_json: bool) -> int:
         },
         as_json,
     )
-    return 0
+    return ExitCode.DONE
 
 
 @click.command()
 @json_option
-def optimizers(as_json: bool) -> int:
+def optimizers(as_json: bool) -> ExitCode:
     """List the optimizers with their hyperparameters and defaults."""
     from trainers.optimizers.base import OPTIMIZERS
 
     _catalogue({name: (rule, rule().hyperparameters) for name, rule in OPTIMIZERS.items()}, as_json)
-    return 0
+    return ExitCode.DONE
 
 
 def _catalogue(entries: dict[str, tuple[type, dict[str, Any]]], as_json: bool) -> None:
@@ -279,7 +251,7 @@ def _catalogue(entries: dict[str, tuple[type, dict[str, Any]]], as_json: bool) -
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free one.")
-def ui(port: int) -> int:
+def ui(port: int) -> ExitCode:
     """Serve the MLflow UI on this machine's data, on loopback, until Ctrl-C."""
     from tuning.cli.ui import serve
 

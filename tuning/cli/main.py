@@ -15,17 +15,17 @@ import click
 
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from tuning.cli.cluster import CLUSTER_COMMANDS
-from tuning.cli.inspect import COMMANDS, job_argument, json_option, size
+from tuning.cli.exit_codes import ExitCode
+from tuning.cli.inspect import COMMANDS, job_argument, json_option, summary
+from tuning.jobs.files import MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
-    from tuning.jobs.local import LocalJob
+    from tuning.jobs.base import Job
     from tuning.report.model import Report
     from tuning.search.loop import Listener
     from tuning.spec.job import JobSpec
 
 __all__ = ["main"]
-
-DONE, FAILED, USAGE, NONE_STABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class _Workers(click.ParamType[Any]):
@@ -65,13 +65,13 @@ def cli() -> None:
 @workers_option
 @quiet_option
 @json_option
-def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> int:
+def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
     """Run a job on this machine: progress, then the report."""
     from tuning.jobs.local import LocalJobs
     from tuning.runner.local_api import create_job, prepare
     from tuning.spec.job import folder_of
 
-    with _chatter(as_json or quiet):
+    with _stdout_aside(as_json or quiet):
         spec, problem = prepare(job_file)
     job = create_job(LocalJobs(), spec, problem, folder_of(job_file))
     return _carry_through(job, workers, quiet, as_json)
@@ -82,16 +82,15 @@ def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> int:
 @workers_option
 @quiet_option
 @json_option
-def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
+def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
     """Go on with a job that was cut off; complete what MLflow lacks of one that is done.
 
     A job of the cluster goes on there, and is followed as by `submit`.
     """
-    from tuning.jobs.local import LocalJob
     from tuning.jobs.lookup import find_job
 
     job = find_job(job_id)
-    if isinstance(job, LocalJob):
+    if job.on_this_machine:
         return _carry_through(job, workers, quiet, as_json)
     if workers is not None:
         raise InvalidInput(f"job {job_id} is on the cluster, which has its own workers")
@@ -102,20 +101,19 @@ def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> int:
     return follow(again, quiet=quiet, as_json=as_json)
 
 
-def _carry_through(job: LocalJob, workers: Any, quiet: bool, as_json: bool) -> int:
+def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
     from rich.console import Console
 
+    from tuning.errors import LeaseLost, Unreachable
     from tuning.runner.run import run_job
-    from tuning.storage.postgres import Unreachable
-    from tuning.storage.postgres_lease import LeaseLost
 
     spec = job.spec
     console = Console(stderr=as_json, highlight=False)
     if not quiet:
-        console.print(f"job {job.id}: {size(spec)}", markup=False)
+        console.print(f"job {job.id}: {summary(spec)}", markup=False)
     display = _display(console, spec, quiet)
     try:
-        with display as listen, _chatter(as_json or quiet):
+        with display as listen, _stdout_aside(as_json or quiet):
             report = run_job(
                 job,
                 job.make_problem,
@@ -128,23 +126,25 @@ def _carry_through(job: LocalJob, workers: Any, quiet: bool, as_json: bool) -> i
             f"surefoot: interrupted; what was done is kept. Go on with: surefoot resume {job.id}",
             err=True,
         )
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except (ProblemFailed, Unreachable, LeaseLost, OSError) as error:
         why = _explained(error) if isinstance(error, OSError) else str(error)
         click.echo(f"surefoot: job {job.id} failed: {why}", err=True)
+        for note in getattr(error, "__notes__", ()):  # the coordinator's last events
+            click.echo(note, err=True)
         click.echo(
             f"surefoot: what was done is kept. Once mended, go on with: surefoot resume {job.id}",
             err=True,
         )
-        return FAILED
+        return ExitCode.FAILED
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
         _show(report, job, console, quiet)
-    return DONE if report.best_stable is not None else NONE_STABLE
+    return ExitCode.DONE if report.best_stable is not None else ExitCode.NONE_STABLE
 
 
-def _chatter(aside: bool) -> AbstractContextManager[object]:
+def _stdout_aside(aside: bool) -> AbstractContextManager[object]:
     """To stderr what Ray (of a killed worker) or a user's problem prints, if stdout is `aside`."""
     return redirect_stdout(sys.stderr) if aside else nullcontext()
 
@@ -157,14 +157,14 @@ def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager
     return LiveProgress(console, spec) if console.is_terminal else LineProgress(console, spec)
 
 
-def _show(report: Report, job: LocalJob, console: Any, quiet: bool) -> None:
+def _show(report: Report, job: Job, console: Any, quiet: bool) -> None:
     from tuning.report.terminal import show
 
     if not quiet:
         show(report, console)
         console.print()
-    click.echo(f"HTML report: {job.folder / 'report.html'}")
-    url = job.read("mlflow-url.txt")
+    click.echo(f"HTML report: {os.path.join(job.place, REPORT_PAGE)}")
+    url = job.read(MLFLOW_URL)
     if url is not None:
         click.echo(f"MLflow runs: {url.strip()}")
     else:
@@ -199,22 +199,22 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="surefoot", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        code = USAGE
+        code = ExitCode.USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "surefoot"
         line = InvalidInput(f"{error.format_message()}; see {command} --help")
         click.echo(f"surefoot: {line}", err=True)
-        code = USAGE
+        code = ExitCode.USAGE
     except InvalidInput as error:
         click.echo(f"surefoot: {error}", err=True)
-        code = USAGE
+        code = ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
         click.echo("surefoot: interrupted", err=True)
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except SurefootError as error:  # ProblemFailed; a cluster that does not answer now
         click.echo(f"surefoot: {error}", err=True)
-        code = FAILED
+        code = ExitCode.FAILED
     except OSError as error:
         click.echo(f"surefoot: {_explained(error)}", err=True)
-        code = FAILED
-    sys.exit(code if isinstance(code, int) else DONE)
+        code = ExitCode.FAILED
+    sys.exit(code if isinstance(code, int) else ExitCode.DONE)

@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Callable
 
 from trainers import InvalidInput
+from tuning.cli.exit_codes import ExitCode
+from tuning.jobs.files import MLFLOW_EXPERIMENT
 from tuning.jobs.local import LocalJobs
 from tuning.tracking import serve_command, view_path
 
@@ -22,7 +24,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 
 
-def serve(port: int, say: Callable[[str], None]) -> int:
+def serve(port: int, say: Callable[[str], None]) -> ExitCode:
     """Serve until Ctrl-C; returns the exit code.
 
     Args:
@@ -32,7 +34,7 @@ def serve(port: int, say: Callable[[str], None]) -> int:
         InvalidInput: no job has been recorded here, or the port is taken.
     """
     home = LocalJobs()
-    if not (home.folder / "mlflow.db").exists():
+    if not home.mlflow_database.exists():
         raise InvalidInput(
             f"no runs are recorded in {home.folder}; run a job first, or set SUREFOOT_HOME"
         )
@@ -51,17 +53,17 @@ def serve(port: int, say: Callable[[str], None]) -> int:
         if not _answers(base, server):
             _, errors = server.communicate(timeout=_STOP_SECONDS)
             say(f"surefoot: the MLflow server ended:\n{errors.strip()[-2000:]}")
-            return 1
+            return ExitCode.FAILED
         say(f"MLflow UI: {base}")
         for job in home.jobs():
-            experiment = job.read("mlflow-experiment.txt")
+            experiment = job.read(MLFLOW_EXPERIMENT)
             if experiment is not None:
                 say(f"  {job.id}: {base}{view_path(experiment.strip())}")
         say("Ctrl-C stops it.")
         server.communicate()  # reads the log, so that the pipe never fills
-        return 1
+        return ExitCode.FAILED
     except KeyboardInterrupt:
-        return 0
+        return ExitCode.DONE
     finally:
         _stop(server)
 

@@ -19,7 +19,7 @@ __all__ = ["DATA", "collect", "digests", "pack"]
 
 #: The folder of a table that does not lie beside the job file.
 DATA = "_data"
-_MOST_BYTES = 100_000_000  # they are kept in the database, for `resume` after the cluster was lost
+_MAX_BYTES = 100_000_000  # they are kept in the database, for `resume` after the cluster was lost
 _OURS = ("trainers", "tuning")  # installed wherever a job is carried out
 
 
@@ -134,10 +134,10 @@ def _table(spec: JobSpec, problem: Problem, folder: Path) -> Path | None:
 
 def _check_size(files: Mapping[str, Path]) -> None:
     sizes = {name: path.stat().st_size for name, path in files.items()}
-    if sum(sizes.values()) > _MOST_BYTES:
+    if sum(sizes.values()) > _MAX_BYTES:
         largest = max(sizes, key=lambda name: sizes[name])
         raise InvalidInput(
             f"{sum(sizes.values()) / 1e6:.0f} MB would travel with the job, the most are "
-            f"{_MOST_BYTES / 1e6:.0f}; {largest} alone has {sizes[largest] / 1e6:.0f}: put it "
+            f"{_MAX_BYTES / 1e6:.0f}; {largest} alone has {sizes[largest] / 1e6:.0f}: put it "
             "where the whole cluster can read it, and name it by its URI (s3://, https://, file://)"
         )

@@ -16,12 +16,12 @@ from textwrap import shorten
 from typing import Any
 
 from trainers import InvalidInput, SurefootError
+from trainers._mask import mask
 from tuning import tracking
 from tuning.cluster.ray_jobs import RayJobs
 from tuning.execution.ray_nodes import OBJECT_BYTES, cluster_facts
 from tuning.jobs.cluster import ClusterJobs
 from tuning.jobs.local import LocalJobs
-from tuning.storage import postgres
 
 __all__ = ["PROBED", "Finding", "examine", "probe"]
 
@@ -32,7 +32,7 @@ _LEAST_FREE_BYTES = 1_000_000_000
 PROBED = "surefoot probe: "
 #: Packages whose versions must be the same on both sides: what is pickled, and what rounds.
 _SAME = ("surefoot", "ray", "numpy", "optuna")
-_MOST_LISTED = 4
+_MAX_LISTED = 4
 _SILENT = (
     "see that its machine runs, is not overloaded, and can be reached from the head; its logs are "
     "in Ray's dashboard"
@@ -124,7 +124,7 @@ def _database(storage: str | None) -> dict[str, Any]:
     except SurefootError as error:
         return {"error": str(error)}
     assert row is not None  # it selects one
-    return {"id": row[0], "writes": row[1], "user": row[2], "at": postgres.mask(database.url)}
+    return {"id": row[0], "writes": row[1], "user": row[2], "at": mask(database.url)}
 
 
 def _mlflow() -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _mlflow() -> dict[str, Any]:
         tracking.reach(uri)
     except InvalidInput as error:
         return {"error": str(error)}
-    return {"at": tracking.mask(uri)}
+    return {"at": mask(uri)}
 
 
 def _finding(what: str, seen: dict[str, Any]) -> Finding:
@@ -203,8 +203,8 @@ def _compared(what: str, places: dict[str, dict[str, str]], here: dict[str, str]
 
 def _listed(items: Sequence[str]) -> str:
     """The first few of them."""
-    more = f"; and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
-    return "; ".join(items[:_MOST_LISTED]) + more
+    more = f"; and {len(items) - _MAX_LISTED} more" if len(items) > _MAX_LISTED else ""
+    return "; ".join(items[:_MAX_LISTED]) + more
 
 
 def _shown(name: str, number: str) -> str:

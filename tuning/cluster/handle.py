@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainers import InvalidInput, ProblemFailed
-from tuning import tracking
-from tuning.cluster.launch import launch, submission_of
-from tuning.cluster.ray_jobs import ADDRESS, RayJobs
-from tuning.jobs.base import FAILURE, State
+from tuning.cluster.launch import end_coordinator, launch, ray_of, submission_of
+from tuning.errors import Unreachable
+from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE
 from tuning.jobs.schema import Line
 from tuning.runner.local_api import load_report
 from tuning.storage.file_lease import Holder
-from tuning.storage.postgres import Unreachable
 
 if TYPE_CHECKING:
     import optuna
 
     from tuning.report.model import Report
 
-__all__ = ["ENDS", "SubmittedJob", "database_at", "list_jobs", "load_job"]
+__all__ = ["FINAL_STATES", "SubmittedJob", "database_at", "list_jobs", "load_job"]
 
 _POLL_SECONDS = 0.5
 #: What ends a wait.
-ENDS = (State.DONE, State.FAILED, State.STOPPED)
+FINAL_STATES = (State.DONE, State.FAILED, State.STOPPED)
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +70,7 @@ class SubmittedJob:
     def ray_log(self) -> str:
         """All that its last coordinator printed, from Ray; nothing if Ray has forgotten it."""
         entry = self._job.entry
-        return self._ray().log(submission_of(entry)) if entry.attempt else ""
+        return ray_of(entry, self.address).log(submission_of(entry)) if entry.attempt else ""
 
     def read(self, name: str) -> str | None:
         """A file of the job's as text, such as failure.txt; None if it is not there."""
@@ -84,13 +82,7 @@ class SubmittedJob:
         Raises:
             RayUnreachable: it will not be started again, but its coordinator could not be told.
         """
-        entry = self._job.entry
-        if entry.complete:
-            return
-        self._job.want("stop")
-        self._job.say("told to stop")
-        if entry.attempt:
-            self._ray().stop(submission_of(entry))
+        self._job.stop(lambda entry: end_coordinator(entry, self.address))
 
     def resume(self) -> None:
         """Go on with it if it was stopped or has failed; complete what MLflow lacks.
@@ -102,7 +94,7 @@ class SubmittedJob:
         if entry.holder is not None:
             raise InvalidInput(f"job {self.id} is at work already: {entry.holder}")
         self._job.want("run")
-        launch(self._job, self._ray(), entry)
+        launch(self._job, ray_of(entry, self.address), entry)
 
     def wait(self, timeout: float | None = None) -> Report:
         """Its report, when it is there. A database that is away is waited for.
@@ -119,7 +111,7 @@ class SubmittedJob:
         state = State.WAITING
         while True:
             with suppress(Unreachable):
-                if (state := self.status()) in ENDS:
+                if (state := self.status()) in FINAL_STATES:
                     break
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"job {self.id} is {state.value} after {timeout:g} s")
@@ -144,15 +136,7 @@ class SubmittedJob:
         Raises:
             InvalidInput: somebody is at work on it: stop it first.
         """
-        if self._job.holder is not None:
-            raise InvalidInput(f"job {self.id} is at work: surefoot stop {self.id} first")
-        uri, _ = self._job.tracking
-        self._job.want("stop")
-        tracking.delete_experiment(uri, self.id)
         self._job.delete()
-
-    def _ray(self) -> RayJobs:
-        return RayJobs(self.address or os.environ.get(ADDRESS) or self._job.entry.address)
 
 
 def load_job(

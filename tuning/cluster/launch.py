@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tuning.cluster.ray_jobs import RayJobs
+from tuning.cluster.ray_jobs import ADDRESS, RayJobs
 from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob
+from tuning.jobs.files import BUNDLE
 from tuning.jobs.schema import Entry
 
-__all__ = ["BUNDLE", "MOST_AT_ONCE", "launch", "submission_of"]
+__all__ = ["MAX_COORDINATORS", "end_coordinator", "launch", "ray_of", "submission_of"]
 
-BUNDLE = "bundle.zip"
 #: Coordinators at work, each a process of 300 MB on the head. Other jobs wait for their turn.
-MOST_AT_ONCE = 8
+MAX_COORDINATORS = 8
 
 
 def submission_of(entry: Entry) -> str:
@@ -23,6 +24,20 @@ def submission_of(entry: Entry) -> str:
     again."""
     created = entry.created.astimezone(UTC)  # each session has a time zone of its own
     return f"{entry.id}.{created:%y%m%d%H%M%S}.{entry.attempt}"
+
+
+def ray_of(entry: Entry, address: str | None = None) -> RayJobs:
+    """The Ray cluster at `address`, or RAY_API_SERVER_ADDRESS, or where the job was submitted."""
+    return RayJobs(address or os.environ.get(ADDRESS) or entry.address)
+
+
+def end_coordinator(entry: Entry, address: str | None = None) -> None:
+    """Have Ray end a job's last coordinator. Returns at once.
+
+    Raises:
+        RayUnreachable: it could not be told.
+    """
+    ray_of(entry, address).stop(submission_of(entry))
 
 
 def launch(job: ClusterJob, ray: RayJobs, seen: Entry | None = None) -> bool:
@@ -37,7 +52,7 @@ def launch(job: ClusterJob, ray: RayJobs, seen: Entry | None = None) -> bool:
         RayUnreachable: Ray does not answer. The job waits, and the keeper tries again.
     """
     entry = seen or job.entry
-    if _ahead_of(entry, job.database.entries(unfinished=True)) >= MOST_AT_ONCE:
+    if _ahead_of(entry, job.database.entries(unfinished=True)) >= MAX_COORDINATORS:
         return False
     if not job.claim(entry.attempt):
         return False

@@ -12,8 +12,9 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from trainers import InvalidInput, SurefootError
-from tuning.execution.ray_pool import ONE_THREAD
+from tuning.errors import InvalidInput, RayUnreachable
+from tuning.execution.ray_session import ONE_THREAD
+from tuning.jobs.files import BUNDLE
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -29,10 +30,6 @@ _ANSWER_SECONDS = 20.0
 ALIVE = ("PENDING", "RUNNING")
 
 
-class RayUnreachable(SurefootError):
-    """Ray does not answer now."""
-
-
 class RayJobs:
     """The jobs of the Ray cluster at `address`.
 
@@ -46,13 +43,13 @@ class RayJobs:
 
     def __init__(self, address: str | None = None) -> None:
         self.address = check_address(address or os.environ.get(ADDRESS))
-        with self._translated():
+        with self._translate_errors():
             self._client = _client(self.address)
 
     @property
     def ray_version(self) -> str:
         """The cluster's."""
-        with self._translated():
+        with self._translate_errors():
             return str(self._client.get_version())
 
     def submit(
@@ -70,9 +67,9 @@ class RayJobs:
             bundle: a zip whose content is the working directory of the driver and its tasks.
         """
         runtime: dict[str, Any] = {"env_vars": dict(ONE_THREAD)}
-        with self._translated(), tempfile.TemporaryDirectory() as folder:
+        with self._translate_errors(), tempfile.TemporaryDirectory() as folder:
             if bundle is not None:
-                path = Path(folder, "bundle.zip")
+                path = Path(folder, BUNDLE)
                 path.write_bytes(bundle)
                 runtime["working_dir"] = str(path)
             try:
@@ -88,7 +85,7 @@ class RayJobs:
 
     def state(self, submission: str) -> str | None:
         """Ray's word for what a submission is doing; None if it does not know of it."""
-        with self._translated():
+        with self._translate_errors():
             try:
                 return str(self._client.get_job_status(submission).value)
             except RuntimeError as error:
@@ -102,7 +99,7 @@ class RayJobs:
 
     def log(self, submission: str) -> str:
         """What the driver has printed; nothing if Ray does not know of it."""
-        with self._translated():
+        with self._translate_errors():
             try:
                 return str(self._client.get_job_logs(submission))
             except RuntimeError as error:
@@ -112,12 +109,12 @@ class RayJobs:
 
     def stop(self, submission: str) -> None:
         """Ask the driver to end; it is killed after some seconds. Returns at once."""
-        with self._translated():
+        with self._translate_errors():
             if self.alive(submission):
                 self._client.stop_job(submission)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Ray's and requests' errors into one line each."""
         from ray.exceptions import AuthenticationError
         from requests.exceptions import RequestException

@@ -14,20 +14,22 @@ from typing import Any
 import cloudpickle
 
 from trainers import InvalidInput, Problem
-from tuning import tracking
+from trainers._mask import mask
 from tuning.analysis.problem_info import problem_facts
 from tuning.cluster import bundle
 from tuning.cluster.handle import SubmittedJob, database_at
-from tuning.cluster.launch import BUNDLE, MOST_AT_ONCE, launch
-from tuning.cluster.ray_jobs import RayJobs, RayUnreachable
-from tuning.jobs.base import HEADER, PROBLEM, pickled, stem_of
+from tuning.cluster.launch import MAX_COORDINATORS, launch
+from tuning.cluster.ray_jobs import RayJobs
+from tuning.errors import RayUnreachable
+from tuning.jobs.base import pickled, slug
 from tuning.jobs.cluster import ClusterJob
+from tuning.jobs.files import BUNDLE, HEADER, PROBLEM
 from tuning.runner.local_api import prepare, sourced
 from tuning.spec.job import JobSpec, folder_of
 
 __all__ = ["submit"]
 
-_MOST_OWNER_CHARACTERS = 64
+_MAX_OWNER_CHARACTERS = 64
 
 
 def submit(
@@ -60,14 +62,14 @@ def submit(
     checked, problem = prepare(source, own)
     database = database_at(storage or checked.storage.url)
     who = _owner(owner)
-    if (uri := checked.tracking.uri) is not None and tracking.mask(uri) != uri:
+    if (uri := checked.tracking.uri) is not None and mask(uri) != uri:
         raise InvalidInput(
-            f"tracking.uri = {tracking.mask(uri)!r}: whoever reads the job would see its password; "
+            f"tracking.uri = {mask(uri)!r}: whoever reads the job would see its password; "
             "leave it out, the cluster has MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     ray = RayJobs(address)
     folder = folder_of(spec)
-    files, content, table = _travelling(checked, problem, folder, own)
+    files, content, table = _files_to_send(checked, problem, folder, own)
     facts = problem_facts(checked.problem.name, problem)
     header = {
         "created": datetime.now(UTC).isoformat(),
@@ -89,7 +91,7 @@ def submit(
     if entry.attempt == 0:  # else the keeper, or whoever submits the same now, was faster
         try:
             if not launch(job, ray, entry) and job.entry.attempt == 0:
-                say(f"job {job_id} waits for its turn: {MOST_AT_ONCE} jobs are at work")
+                say(f"job {job_id} waits for its turn: {MAX_COORDINATORS} jobs are at work")
         except RayUnreachable as error:
             say(f"{error}; the job is kept and begins when it does")
     return SubmittedJob(job, ray.address)
@@ -106,14 +108,14 @@ def _owner(owner: str | None) -> str:
         raise InvalidInput(
             "your name on this machine is not known: give --owner, or set SUREFOOT_OWNER"
         ) from error
-    if not who.isprintable() or not 1 <= len(who) <= _MOST_OWNER_CHARACTERS:
+    if not who.isprintable() or not 1 <= len(who) <= _MAX_OWNER_CHARACTERS:
         raise InvalidInput(
-            f"owner {who!r} is not valid: 1 to {_MOST_OWNER_CHARACTERS} printable characters"
+            f"owner {who!r} is not valid: 1 to {_MAX_OWNER_CHARACTERS} printable characters"
         )
     return who
 
 
-def _travelling(
+def _files_to_send(
     spec: JobSpec, problem: Problem, folder: Path, own: Problem | None
 ) -> tuple[dict[str, str], dict[str, bytes], str | None]:
     """Digests of the files that make the job what it is; the files of the job; its table's name."""
@@ -138,4 +140,4 @@ def _digest(problem: bytes) -> str:
 def _id(spec: JobSpec, facts: Mapping[str, Any], files: Mapping[str, str], owner: str) -> str:
     """The same for the same job of the same owner, so that it cannot be there twice."""
     content = json.dumps([spec.answer_key, facts, files, owner], sort_keys=True)
-    return f"{stem_of(spec.name)}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    return f"{slug(spec.name)}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"

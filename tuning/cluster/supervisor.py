@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING
 from trainers import SurefootError
 from tuning.cluster.launch import launch, submission_of
 from tuning.cluster.ray_jobs import ALIVE, RayJobs
+from tuning.errors import Unreachable
 from tuning.jobs.cluster import ClusterJob
-from tuning.storage.postgres import Unreachable
 
 if TYPE_CHECKING:
     from tuning.jobs.cluster import ClusterJobs
     from tuning.jobs.schema import Entry
 
-__all__ = ["Keeper", "needs_coordinator", "pause_before"]
+__all__ = ["Supervisor", "needs_coordinator", "pause_before"]
 
 POLL_SECONDS = 2.0
-# How long a job may be without its lease: a coordinator that was cut off comes back within the
-# first, one that Ray thinks alive may still be starting for the second. Whoever stops a coordinator
-# because it is slow throws its start away: where many start side by side, all are slower.
-BLINK_SECONDS, PATIENCE_SECONDS = 6.0, 90.0
-SIDE_BY_SIDE = 4
+# How long a job may be without its lease before its coordinator counts as dead. One that was cut
+# off from the database reconnects within the first. One that Ray calls alive may still be starting:
+# where more than PARALLEL_STARTS start at once all are slower, and a stop would waste their work.
+RECONNECT_SECONDS, START_SECONDS = 6.0, 90.0
+PARALLEL_STARTS = 4
 # What Ray does not know of may still be on its way to it.
 SENDING_SECONDS = 30.0
 # Submissions in a row that told nothing new: the last of them waits for minutes before.
-MOST_IDLE = 8
+MAX_IDLE_ATTEMPTS = 8
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 300.0
 
 
@@ -48,12 +48,12 @@ def needs_coordinator(entry: Entry) -> bool:
     return entry.submitted_ago is None or entry.submitted_ago > pause_before(entry.idle)
 
 
-def _sent(entry: Entry) -> float:
+def _submitted_ago(entry: Entry) -> float:
     """Seconds since the last coordinator was asked for."""
     return math.inf if entry.submitted_ago is None else entry.submitted_ago
 
 
-class Keeper:
+class Supervisor:
     """Looks after the jobs in `database`.
 
     Args:
@@ -63,21 +63,23 @@ class Keeper:
     def __init__(self, database: ClusterJobs, say: Callable[[str], None]) -> None:
         self._database, self._say = database, say
         self._ray: RayJobs | None = None
-        self._troubles: dict[str, str] = {}  # job, or "" for all -> what was said of it last
-        self._since: dict[str, float] = {}  # submission -> when it was first seen without its lease
+        self._complaints: dict[str, str] = {}  # job, or "" for all -> what was said of it last
+        self._unattended: dict[
+            str, float
+        ] = {}  # submission -> when it was first seen without its lease
 
     def run(self) -> None:
         """Until interrupted. What fails is said once, and tried again."""
         while True:
             try:
-                self.look()
-                self._troubles.pop("", None)
+                self.check_jobs()
+                self._complaints.pop("", None)
             except SurefootError as error:
-                self._since.clear()  # nobody can be seen to hold a lease: everybody has time anew
+                self._unattended.clear()  # no lease can be seen: everybody has time anew
                 self._complain("", error)
             time.sleep(POLL_SECONDS)
 
-    def look(self) -> list[str]:
+    def check_jobs(self) -> list[str]:
         """Look once; returns the ids of the jobs for which a coordinator was asked. A job of which
         that cannot be done keeps no other from it.
 
@@ -88,14 +90,16 @@ class Keeper:
         needy = [entry for entry in entries if needs_coordinator(entry)]
         seen = {submission_of(entry) for entry in needy}
         now = time.monotonic()
-        self._since = {submission: self._since.get(submission, now) for submission in seen}
+        self._unattended = {
+            submission: self._unattended.get(submission, now) for submission in seen
+        }
         asked = []
         for entry in needy:
             self._ray = ray = self._ray or RayJobs()
             try:
-                if self._attend(entry, ray):
+                if self._supply_coordinator(entry, ray):
                     asked.append(entry.id)
-                self._troubles.pop(entry.id, None)
+                self._complaints.pop(entry.id, None)
             except Unreachable:
                 raise
             except SurefootError as error:
@@ -104,23 +108,25 @@ class Keeper:
 
     def _complain(self, job_id: str, error: SurefootError) -> None:
         self._ray = None  # it may be away: the next one says so, before anything is asked of it
-        if self._troubles.get(job_id) != str(error):
-            self._troubles[job_id] = str(error)
+        if self._complaints.get(job_id) != str(error):
+            self._complaints[job_id] = str(error)
             self._say(f"{job_id}: {error}" if job_id else str(error))
 
-    def _attend(self, entry: Entry, ray: RayJobs) -> bool:
+    def _supply_coordinator(self, entry: Entry, ray: RayJobs) -> bool:
         job = ClusterJob(self._database, entry.id)
         last = submission_of(entry)
         if entry.attempt:
-            without = time.monotonic() - self._since[last]
+            without = time.monotonic() - self._unattended[last]
             known = ray.state(last)
-            if without < BLINK_SECONDS or (known is None and _sent(entry) < SENDING_SECONDS):
+            if without < RECONNECT_SECONDS or (
+                known is None and _submitted_ago(entry) < SENDING_SECONDS
+            ):
                 return False
             if known in ALIVE:
-                if without < PATIENCE_SECONDS * max(1.0, len(self._since) / SIDE_BY_SIDE):
+                if without < START_SECONDS * max(1.0, len(self._unattended) / PARALLEL_STARTS):
                     return False
                 ray.stop(last)
-        if entry.idle >= MOST_IDLE and job.told <= entry.told:
+        if entry.idle >= MAX_IDLE_ATTEMPTS and job.told <= entry.told:
             _give_up(job, entry)
             return False
         if not launch(job, ray, entry):

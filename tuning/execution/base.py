@@ -1,19 +1,14 @@
-"""Where tasks are carried out: one contract, and the pool that needs nothing but this process."""
+"""The contract of every pool: tasks go in, events come out."""
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from trainers import Problem, ProblemFailed, SurefootError
-from tuning.trial.result import Setting, SettingResult
-from tuning.trial.task import TrainingConfig, run_task
+from tuning.trial.result import BlockResult
+from tuning.trial.setting import Block
 
-__all__ = ["Done", "Event", "Failed", "InProcessPool", "Lost", "Pool", "TaskId", "user_code"]
+__all__ = ["Done", "Event", "Failed", "Lost", "Outcome", "Pool", "TaskId", "TaskProgress"]
 
 
 @dataclass(frozen=True, order=True)
@@ -24,13 +19,17 @@ class TaskId:
     part: int
     attempt: int = 0
 
+    def __str__(self) -> str:
+        again = f" (attempt {self.attempt + 1})" if self.attempt else ""
+        return f"task {self.number}/{self.part}{again}"
+
 
 @dataclass(frozen=True)
 class Done:
     """The task gave a result."""
 
     task_id: TaskId
-    result: SettingResult
+    result: BlockResult
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,32 @@ class Failed:
     trace: str
 
 
-Event = Done | Lost | Failed
+@dataclass(frozen=True)
+class TaskProgress:
+    """The task is under way. It changes nothing, and may come any number of times, or never.
+
+    Attributes:
+        step: how many of the T steps its restarts have made.
+    """
+
+    task_id: TaskId
+    step: int
+
+
+#: With one of these a task ends.
+Outcome = Done | Lost | Failed
+Event = Outcome | TaskProgress
 
 
 class Pool(ABC):
     """Carries out tasks.
 
-    Every task submitted comes back as exactly one event, in any order, unless the pool is closed
-    first. A pool belongs to one thread.
+    Every task submitted ends with exactly one `Outcome`, in any order, unless the pool is closed
+    first; before that it may say how far it is. A pool belongs to one thread.
     """
 
     @abstractmethod
-    def submit(self, task_id: TaskId, setting: Setting) -> None:
+    def submit(self, task_id: TaskId, block: Block) -> None:
         """Queue a task; returns at once."""
 
     @abstractmethod
@@ -70,48 +83,3 @@ class Pool(ABC):
     @abstractmethod
     def close(self) -> None:
         """Drop what is queued or running and free what the pool holds; may be called twice."""
-
-
-class InProcessPool(Pool):
-    """Carries out tasks in this process, one after another: no Ray, the same answer."""
-
-    def __init__(self, problem: Problem, config: TrainingConfig) -> None:
-        self._problem, self._config = problem, config
-        self._queue: deque[tuple[TaskId, Setting]] = deque()
-
-    def submit(self, task_id: TaskId, setting: Setting) -> None:
-        self._queue.append((task_id, setting))
-
-    def wait(self, timeout: float) -> list[Event]:
-        if not self._queue:
-            return []
-        task_id, setting = self._queue.popleft()
-        return [attempt(self._problem, self._config, task_id, setting)]
-
-    def close(self) -> None:
-        self._queue.clear()
-
-
-def attempt(problem: Problem, config: TrainingConfig, task_id: TaskId, setting: Setting) -> Event:
-    """Carry out one task; what the user's code raises becomes the event."""
-    try:
-        with user_code():
-            return Done(task_id, run_task(problem, config, setting))
-    except MemoryError as error:  # another time, or on another node, there may be enough
-        return Lost(task_id, f"out of memory: {error}".rstrip(": "))
-    except SurefootError as error:
-        return Failed(task_id, str(error))
-
-
-@contextmanager
-def user_code() -> Iterator[None]:
-    """Turn whatever the user's code raises into a `ProblemFailed` that holds its traceback.
-
-    The one place where it meets ours, and so the one that catches everything; nothing is hidden.
-    """
-    try:
-        yield
-    except (SurefootError, MemoryError):
-        raise
-    except (Exception, SystemExit) as error:
-        raise ProblemFailed(traceback.format_exc()) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -15,20 +14,18 @@ from functools import partial
 from typing import Any
 
 from trainers import Problem
-from tuning.execution.base import Event, Failed, Lost, Pool, TaskId, attempt
+from tuning.execution.base import Event, Failed, Lost, Outcome, Pool, TaskId
 from tuning.execution.fair_share import Share
+from tuning.execution.in_process import attempt
 from tuning.execution.ray_nodes import own_address, resources
+from tuning.execution.ray_session import ONE_THREAD, start_ray
 from tuning.execution.ray_tasks import kill, known_of, node_of
 from tuning.execution.signals import keeping_sigterm
-from tuning.trial.result import Setting
+from tuning.spec.sections import ClusterSpec
+from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig
 
-__all__ = ["ONE_THREAD", "OnCluster", "RayPool", "start_ray"]
-
-#: One BLAS thread on every worker, set before NumPy is imported there: the rounding depends on it.
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
+__all__ = ["OnCluster", "OnThisMachine", "RayPool"]
 
 # A worker ends itself when its task is overdue. One that cannot (it is frozen, or its node hangs)
 # is given up this much later.
@@ -42,41 +39,26 @@ _ARRIVAL_SECONDS = 0.1
 _PASSAGE = "objects do not pass between these nodes: run surefoot doctor"
 
 
-def start_ray(workers: int | None, folder: str) -> bool:
-    """Start Ray on this machine with `workers` CPUs (default: all), its files in `folder`.
+@dataclass(frozen=True)
+class OnThisMachine:
+    """`workers` of a pool of Ray workers here: how many, or one for each CPU."""
 
-    Returns whether this call started it, so that the caller shuts down what it started and nothing
-    else. A session that the caller's own program has started already is used as it is.
-    """
-    import ray
+    count: int | None = None
 
-    if ray.is_initialized():
-        return False
-    # Ray 2.60 turns token authentication on by default, writes a token into the home directory and
-    # warns. A cluster that ends with this process and listens on loopback alone needs none.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # A task that a Ctrl-C killed has nobody left to look at its error, and needs nobody.
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    path = os.pathsep.join(p for p in (os.getcwd(), *sys.path) if p)
-    with keeping_sigterm():
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            include_dashboard=False,
-            object_store_memory=256 * 1024**2,
-            _temp_dir=folder,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {**ONE_THREAD, "PYTHONPATH": path}},
+    def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
+        """As `registry.PoolMaker` says."""
+        return RayPool(
+            problem,
+            config,
+            workers=self.count,
+            timeout=limits.task_timeout,
+            transfer=limits.transfer_timeout,
         )
-    return True
 
 
 @dataclass(frozen=True)
 class OnCluster:
-    """For a pool of the cluster in which this process is a job's driver.
+    """`workers` of a pool of the cluster in which this process is a job's driver.
 
     Attributes:
         cpus: of each task.
@@ -85,6 +67,16 @@ class OnCluster:
 
     cpus: float
     share: Share
+
+    def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
+        """As `registry.PoolMaker` says."""
+        return RayPool(
+            problem,
+            config,
+            cluster=self,
+            timeout=limits.task_timeout,
+            transfer=limits.transfer_timeout,
+        )
 
 
 class RayPool(Pool):
@@ -118,7 +110,7 @@ class RayPool(Pool):
         self._folder = tempfile.TemporaryDirectory(
             prefix="surefoot-ray-", ignore_cleanup_errors=True
         )
-        self._queue: deque[tuple[TaskId, Setting]] = deque()
+        self._queue: deque[tuple[TaskId, Block]] = deque()
         self._running: dict[Any, tuple[TaskId, float]] = {}
         self._arriving: dict[Any, tuple[TaskId, float]] = {}  # ended, and their results on the way
         # When they were asked for; slots, those free then, those free also the time before.
@@ -143,8 +135,8 @@ class RayPool(Pool):
         aside = not self._started and cluster is None
         self._options = {"runtime_env": {"env_vars": ONE_THREAD}} if aside else {}
 
-    def submit(self, task_id: TaskId, setting: Setting) -> None:
-        self._queue.append((task_id, setting))
+    def submit(self, task_id: TaskId, block: Block) -> None:
+        self._queue.append((task_id, block))
         self._start()
 
     def wait(self, timeout: float) -> list[Event]:
@@ -164,7 +156,7 @@ class RayPool(Pool):
             return []
         arriving = list(self._arriving)
         here, late = self._ray.wait(arriving, num_returns=len(arriving), timeout=timeout)
-        events = [self._event(reference) for reference in here]
+        events: list[Event] = [self._event(reference) for reference in here]
         for reference in late:
             task_id, since = self._arriving[reference]
             if time.monotonic() - since > self._transfer:
@@ -188,11 +180,11 @@ class RayPool(Pool):
     def _start(self) -> None:
         """Hand to Ray what may run now."""
         while self._queue and len(self._running) < self._limit():
-            task_id, setting = self._queue.popleft()
+            task_id, block = self._queue.popleft()
             task = self._remote.options(
                 name=f"setting {task_id.number} part {task_id.part}", **self._options
             )
-            reference = task.remote(self._job, task_id, setting)
+            reference = task.remote(self._job, task_id, block)
             self._running[reference] = (task_id, time.monotonic())
             asked, slots, now, free = self._resources
             self._resources = (asked, slots, now, max(0, free - 1))  # this task takes one
@@ -210,11 +202,11 @@ class RayPool(Pool):
             self._resources = (time.monotonic(), slots, now, free)
         return self._cluster.share.limit(slots, free, len(self._running))
 
-    def _event(self, reference: Any) -> Event:
+    def _event(self, reference: Any) -> Outcome:
         task_id, _ = self._arriving.pop(reference)
         errors = self._ray.exceptions
         try:
-            event: Event = self._ray.get(reference)
+            event: Outcome = self._ray.get(reference)
         except errors.RayError as error:
             # Not the user's loss, which `attempt` catches: the problem itself, unless the cluster
             # has lost that on its way to the worker.
@@ -266,7 +258,7 @@ class _Job:
     transfer: float
 
 
-def _attempt(job: _Job, task_id: TaskId, setting: Setting) -> Event:
+def _attempt(job: _Job, task_id: TaskId, block: Block) -> Outcome:
     import ray
 
     try:
@@ -277,7 +269,7 @@ def _attempt(job: _Job, task_id: TaskId, setting: Setting) -> Event:
     # leaves in the worker's log where it hung.
     faulthandler.dump_traceback_later(job.timeout, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
-        return attempt(problem, config, task_id, setting)
+        return attempt(problem, config, task_id, block)
     finally:
         faulthandler.cancel_dump_traceback_later()
 

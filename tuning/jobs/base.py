@@ -1,6 +1,4 @@
-"""A job, wherever its files are: in a folder on this machine (`local`), or in the cluster's
-database (`cluster`).
-"""
+"""What every job can do, wherever it lives: in a folder (`local`) or in a database (`cluster`)."""
 
 from __future__ import annotations
 
@@ -8,26 +6,32 @@ import json
 import pickle
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import cloudpickle
 
-from trainers import InvalidInput, Problem
+from trainers import Problem
 from trainers._suggest import nearest
 from trainers.problems.mlp import MLP
+from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
+from tuning.jobs.files import HEADER, PROBLEM
 from tuning.spec.job import JobSpec, read_spec
 from tuning.storage.file_lease import Holder
 from tuning.study import StudyStore
 
-__all__ = ["HEADER", "PROBLEM", "REPORT", "Job", "State", "pickled", "stem_of", "unknown_job"]
+if TYPE_CHECKING:
+    from tuning.jobs.cluster import ClusterJob
+    from tuning.jobs.schema import Entry
+    from tuning.storage.postgres_lease import PostgresLease
 
-#: The files of a job that others look for.
-HEADER, PROBLEM, REPORT, FAILURE = "job.json", "problem.pkl", "report.json", "failure.txt"
+__all__ = ["Job", "Jobs", "State", "pickled", "progress_facts", "slug"]
+
+J = TypeVar("J", bound="Job")
 
 
 class State(StrEnum):
@@ -43,6 +47,17 @@ class State(StrEnum):
 
 class Job(ABC):
     """One job: its header, its files, its study."""
+
+    #: Whether it is carried out by a process on this machine, started by hand, and by no cluster.
+    on_this_machine: ClassVar[bool]
+
+    @abstractmethod
+    def on_cluster(self) -> ClusterJob:
+        """Itself, with what only a cluster's jobs have: an owner, a log, coordinators.
+
+        Raises:
+            InvalidInput: it is one of this machine.
+        """
 
     @property
     @abstractmethod
@@ -74,7 +89,7 @@ class Job(ABC):
         """The study, to read it.
 
         Raises:
-            InvalidInput: there is none.
+            StudyNotFound: there is none.
         """
 
     @property
@@ -96,6 +111,56 @@ class Job(ABC):
     @abstractmethod
     def place(self) -> str:
         """Where its files are, for people."""
+
+    @abstractmethod
+    def describe(self, count: Callable[[StudyStore], int]) -> dict[str, Any]:
+        """What it is doing, how far it is and where it is, as plain JSON.
+
+        Args:
+            count: how many results a study holds, or InvalidInput if it is damaged. Not called
+                where that is known without opening the study.
+        """
+
+    @abstractmethod
+    def stop(self, end_coordinator: Callable[[Entry], None]) -> None:
+        """Have whoever is at work on it stop: what was done is kept, and `resume` goes on.
+
+        Args:
+            end_coordinator: tells Ray to end the coordinator of a job on a cluster.
+
+        Raises:
+            InvalidInput: it cannot be stopped from here.
+        """
+
+    @abstractmethod
+    def delete(self) -> None:
+        """Remove it, its study and its MLflow experiment.
+
+        Raises:
+            InvalidInput: somebody is at work on it, or MLflow refuses or cannot be reached; and see
+                `erase`.
+        """
+
+    @abstractmethod
+    def erase(self) -> None:
+        """Remove it and its study, and leave MLflow alone.
+
+        Raises:
+            LeaseHeld: somebody is at work on it.
+            InvalidInput: the study cannot be deleted (another version of Optuna's, or damaged); the
+                job stays, for without it nobody would find the study again.
+        """
+
+    def _study_to_write(self, url: str, lease: PostgresLease | None) -> StudyStore:
+        """It is made where whoever made the job was cut off before that, or left it to the job's
+        first coordinator."""
+        try:
+            return StudyStore.open(url, self.id, lease)
+        except StudyNotFound:
+            return self._new_study(url, lease)
+
+    def _new_study(self, url: str, lease: PostgresLease | None) -> StudyStore:
+        return StudyStore.create(url, self.id, {"job": self.spec.answer_key}, lease)
 
     def read(self, name: str) -> str | None:
         """A file of the job's as text, or None if it is not there."""
@@ -147,14 +212,52 @@ class Job(ABC):
         return problem
 
 
-def unknown_job(job_id: str, place: str, ids: Sequence[str], none: str) -> InvalidInput:
-    """That `place` has no such job; of the `ids` that it has, the oldest first, the newest are
-    shown; `none` is said where it has none."""
-    hint = nearest(job_id, reversed(ids)) if ids else f"; {none}"
-    return InvalidInput(f"no job {job_id!r} in {place}{hint}")
+class Jobs(ABC, Generic[J]):
+    """A place where jobs live."""
+
+    #: What is said of a place that has no job yet.
+    none_yet: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    @abstractmethod
+    def ids(self) -> list[str]:
+        """The names of all jobs, the oldest first."""
+
+    @abstractmethod
+    def find(self, job_id: str) -> J | None:
+        """The job called `job_id`, or None if there is none here."""
+
+    def job(self, job_id: str) -> J:
+        """The job called `job_id`.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        job = self.find(job_id)
+        if job is None:
+            ids = self.ids()
+            hint = nearest(job_id, reversed(ids)) if ids else f"; {self.none_yet}"  # newest first
+            raise JobNotFound(f"no job {job_id!r} in {self.place}{hint}")
+        return job
 
 
-def stem_of(name: str) -> str:
+def progress_facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
+    """What `describe` begins with, wherever the job lives."""
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "settings": settings,
+        "done": min(told, settings),
+        "confirmations": max(0, told - settings),
+        **({"holder": str(job.holder)} if job.holder is not None else {}),
+    }
+
+
+def slug(name: str) -> str:
     """The beginning of a job's id: its name, without what an id cannot hold."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "job"
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers import InvalidInput
-from tuning.jobs.base import FAILURE, REPORT, Job, State, unknown_job
-from tuning.jobs.schema import CREATING, TABLES, Entry, Line, is_ready, put
+from trainers._mask import mask
+from tuning import tracking
+from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
+from tuning.jobs.base import Job, Jobs, State, progress_facts
+from tuning.jobs.files import FAILURE, REPORT
+from tuning.jobs.schema import CREATING, TABLES, Entry, Line, add_lines, is_ready, put, read_lines
 from tuning.storage import postgres
 from tuning.storage.file_lease import Holder
 from tuning.storage.postgres_lease import PostgresLease, held
@@ -26,12 +29,14 @@ __all__ = ["ClusterJob", "ClusterJobs"]
 URL = "SUREFOOT_STORAGE_URL"
 
 
-class ClusterJobs:
+class ClusterJobs(Jobs["ClusterJob"]):
     """The jobs of a cluster. Any number of processes may use it at once.
 
-    Every method raises `postgres.Unreachable` while the database is away, and InvalidInput if the
+    Every method raises `Unreachable` while the database is away, and InvalidInput if the
     address or the password is wrong.
     """
+
+    none_yet = "no job has been submitted yet"
 
     def __init__(self, url: str) -> None:
         postgres.check(url)
@@ -100,30 +105,27 @@ class ClusterJobs:
             ).fetchall()
         return [replace(entry, holder=holder(entry.id)) for entry in (Entry(*row) for row in rows)]
 
+    @property
+    def place(self) -> str:
+        return mask(self.url)
+
+    def ids(self) -> list[str]:
+        return [entry.id for entry in self.entries()]
+
     def find(self, job_id: str) -> ClusterJob | None:
-        """The job called `job_id`, or None if there is none."""
         return ClusterJob(self, job_id) if self.entries(job_id=job_id) else None
-
-    def job(self, job_id: str) -> ClusterJob:
-        """The job called `job_id`.
-
-        Raises:
-            InvalidInput: there is none.
-        """
-        job = self.find(job_id)
-        if job is None:
-            ids = [entry.id for entry in self.entries()]
-            none = "no job has been submitted yet"
-            raise unknown_job(job_id, postgres.mask(self.url), ids, none)
-        return job
 
 
 @dataclass(frozen=True)
 class ClusterJob(Job):
     """One job in the database."""
 
+    on_this_machine = False
     database: ClusterJobs
     name: str
+
+    def on_cluster(self) -> ClusterJob:
+        return self
 
     @property
     def id(self) -> str:
@@ -131,18 +133,18 @@ class ClusterJob(Job):
 
     @property
     def place(self) -> str:
-        return postgres.mask(self.database.url)
+        return self.database.place
 
     @property
     def entry(self) -> Entry:
         """Its row, as it is now.
 
         Raises:
-            InvalidInput: it has been deleted.
+            JobNotFound: it has been deleted.
         """
         found = self.database.entries(job_id=self.id)
         if not found:
-            raise InvalidInput(f"job {self.id} has been deleted")
+            raise JobNotFound(f"job {self.id} has been deleted")
         return found[0]
 
     @property
@@ -183,7 +185,9 @@ class ClusterJob(Job):
 
     def study(self) -> StudyStore:
         if self.id not in counts(self.database.url):  # its first coordinator makes it
-            raise InvalidInput(f"job {self.id} has no results yet; surefoot status {self.id} tells")
+            raise StudyNotFound(
+                f"job {self.id} has no results yet; surefoot status {self.id} tells"
+            )
         return StudyStore.open(self.database.url, self.id)
 
     @contextmanager
@@ -191,17 +195,13 @@ class ClusterJob(Job):
         """See `Job.writing`.
 
         Raises:
-            InvalidInput: the job has been deleted.
+            JobNotFound: the job has been deleted.
         """
         url = self.database.url
         with PostgresLease(url, self.id) as lease:
             if self.database.find(self.id) is None:  # whoever deletes it needs the lease too
-                raise InvalidInput(f"job {self.id} has been deleted")
-            try:
-                store = StudyStore.open(url, self.id, lease)
-            except InvalidInput:  # the first coordinator makes it
-                store = StudyStore.create(url, self.id, {"job": self.spec.answer_key}, lease)
-            yield store
+                raise JobNotFound(f"job {self.id} has been deleted")
+            yield self._study_to_write(url, lease)
 
     @property
     def told(self) -> int:
@@ -251,40 +251,45 @@ class ClusterJob(Job):
     def say(self, *texts: str) -> None:
         """Add lines to what is kept of the job's log; of one that was deleted nothing is kept."""
         with self.database.session() as session:
-            # One at a time: a line with a smaller number never appears after one with a greater,
-            # so that whoever reads on from a number misses none.
-            there = session.execute(
-                "select id from surefoot_job where id = %s for no key update", [self.id]
-            ).fetchone()
-            if there is not None:
-                session.cursor().executemany(
-                    "insert into surefoot_line (job, text) values (%s, %s)",
-                    [(self.id, _storable(text)) for text in texts],
-                )
+            add_lines(session, self.id, texts)
 
     def lines(self, after: int = 0) -> list[Line]:
         """The log's lines with numbers above `after`."""
         with self.database.session() as session:
-            rows = session.execute(
-                "select number, at, text from surefoot_line where job = %s and number > %s"
-                " order by number",
-                [self.id, after],
-            ).fetchall()
-            return [Line(*row) for row in rows]
+            return read_lines(session, self.id, after)
+
+    def describe(self, count: Callable[[StudyStore], int]) -> dict[str, Any]:
+        entry = self.entry  # read once: each look at the database is a connection
+        return {
+            **progress_facts(entry, self.told, entry.settings),
+            "created": entry.created.isoformat(),
+            "owner": entry.owner,
+            "coordinators": entry.attempt,
+            "database": self.place,
+        }
+
+    def stop(self, end_coordinator: Callable[[Entry], None]) -> None:
+        """See `Job.stop`. It will not be started again, also where its coordinator cannot be told
+        now, which sees it by itself if it works at all."""
+        entry = self.entry
+        if entry.complete:
+            return
+        self.want("stop")
+        self.say("told to stop")
+        if entry.attempt:
+            end_coordinator(entry)
 
     def delete(self) -> None:
-        """Remove the job and its study.
+        if self.holder is not None:
+            raise InvalidInput(f"job {self.id} is at work: surefoot stop {self.id} first")
+        uri, _ = self.tracking
+        self.want("stop")
+        tracking.delete_experiment(uri, self.id)
+        self.erase()
 
-        Raises:
-            LeaseHeld: somebody is at work on it.
-        """
+    def erase(self) -> None:
         with PostgresLease(self.database.url, self.id) as lease:
             if self.id in counts(self.database.url):  # it may have had no coordinator
                 StudyStore.delete(self.database.url, self.id, lease)
             with self.database.session() as session:
                 session.execute("delete from surefoot_job where id = %s", [self.id])
-
-
-def _storable(text: str) -> str:
-    """Without what PostgreSQL cannot keep: NUL, and bytes that were no UTF-8."""
-    return text.replace("\0", "").encode(errors="replace").decode()

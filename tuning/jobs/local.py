@@ -7,37 +7,38 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trainers import InvalidInput, Problem
-from tuning.jobs.base import (
-    FAILURE,
-    HEADER,
-    PROBLEM,
-    REPORT,
-    Job,
-    State,
-    pickled,
-    stem_of,
-    unknown_job,
-)
+from trainers import Problem
+from tuning import tracking
+from tuning.errors import InvalidInput, StudyNotFound
+from tuning.jobs.base import Job, Jobs, State, pickled, progress_facts, slug
+from tuning.jobs.files import FAILURE, HEADER, LEASE, PROBLEM, REPORT, STUDY
 from tuning.spec.job import JobSpec
 from tuning.storage.file_lease import Holder, Lease, holder
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore
 
-__all__ = ["LocalJob", "LocalJobs", "State"]
+if TYPE_CHECKING:
+    from tuning.jobs.cluster import ClusterJob
+    from tuning.jobs.schema import Entry
+
+__all__ = ["LocalJob", "LocalJobs"]
 
 
 @dataclass(frozen=True)
 class LocalJob(Job):
     """One job's folder."""
 
+    on_this_machine = True
     folder: Path
+
+    def on_cluster(self) -> ClusterJob:
+        raise InvalidInput(f"job {self.id} is on this machine ({self.place}), not on the cluster")
 
     @property
     def id(self) -> str:
@@ -47,11 +48,11 @@ class LocalJob(Job):
     @property
     def lease(self) -> Lease:
         """Whoever holds it may write to the study; there is one at a time."""
-        return Lease(self.folder / "lease")
+        return Lease(self.folder / LEASE)
 
     @property
     def holder(self) -> Holder | None:
-        return holder(self.folder / "lease")
+        return holder(self.folder / LEASE)
 
     @property
     def place(self) -> str:
@@ -60,7 +61,7 @@ class LocalJob(Job):
     @property
     def study_url(self) -> str:
         """The address of the study, whose name is the job's id."""
-        return self.spec.storage.url or f"journal:///{self.folder / 'study.log'}"
+        return self.spec.storage.url or f"journal:///{self.folder / STUDY}"
 
     @property
     def tracking(self) -> tuple[str, Path | None]:
@@ -77,19 +78,12 @@ class LocalJob(Job):
             InvalidInput: its place is wrong, or it exists already.
         """
         with self._leased() as lease:
-            return self._create(lease)
+            return self._new_study(self.study_url, lease)
 
     @contextmanager
     def writing(self) -> Iterator[StudyStore]:
         with self._leased() as lease:
-            try:
-                store = StudyStore.open(self.study_url, self.id, lease)
-            except InvalidInput:  # cut off between making the folder and making the study
-                store = self._create(lease)
-            yield store
-
-    def _create(self, lease: PostgresLease | None) -> StudyStore:
-        return StudyStore.create(self.study_url, self.id, {"job": self.spec.answer_key}, lease)
+            yield self._study_to_write(self.study_url, lease)
 
     @contextmanager
     def _leased(self) -> Iterator[PostgresLease | None]:
@@ -125,11 +119,15 @@ class LocalJob(Job):
     def remove(self, name: str) -> None:
         (self.folder / name).unlink(missing_ok=True)
 
-    def interrupt(self) -> None:
-        """Have whoever works on it stop, as by Ctrl-C: what was done is kept.
+    def describe(self, count: Callable[[StudyStore], int]) -> dict[str, Any]:
+        facts = progress_facts(self, count(self.study()), self.spec.search.settings)
+        return {**facts, "created": self.header["created"], "folder": str(self.folder)}
+
+    def stop(self, end_coordinator: Callable[[Entry], None]) -> None:
+        """See `Job.stop`: as by Ctrl-C.
 
         Raises:
-            InvalidInput: nobody does, or not on this machine.
+            InvalidInput: nobody is at work on it, or not on this machine.
         """
         who = self.holder
         if who is None:
@@ -139,27 +137,40 @@ class LocalJob(Job):
         os.kill(who.pid, signal.SIGTERM)
 
     def delete(self) -> None:
-        """Remove the folder and the study.
+        if self.holder is not None:
+            raise InvalidInput(f"job {self.id} is at work: {self.holder}; end that first")
+        tracking.delete_experiment(self.tracking[0], self.id)
+        self.erase()
 
-        Raises:
-            LeaseHeld: somebody is at work on the job.
-        """
+    def erase(self) -> None:
         with self._leased() as lease:
-            with suppress(InvalidInput):  # cut off before its study was made
-                StudyStore.delete(self.study_url, self.id, lease)
+            if self.spec.storage.url is not None:  # else it goes with the folder
+                with suppress(StudyNotFound):  # cut off before its study was made
+                    StudyStore.delete(self.study_url, self.id, lease)
             shutil.rmtree(self.folder)
 
 
-class LocalJobs:
+class LocalJobs(Jobs[LocalJob]):
     """SUREFOOT_HOME: the jobs and the embedded MLflow store."""
+
+    none_yet = "no job has run here yet"
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder or os.environ.get("SUREFOOT_HOME") or "surefoot-data").absolute()
 
     @property
-    def tracking_uri(self) -> str:
+    def place(self) -> str:
+        return str(self.folder)
+
+    @property
+    def mlflow_database(self) -> Path:
         """The embedded MLflow store."""
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
+        return self.folder / "mlflow.db"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Its address."""
+        return f"sqlite:///{self.mlflow_database}"
 
     @property
     def artifacts(self) -> Path:
@@ -193,7 +204,7 @@ class LocalJobs:
             InvalidInput: the object cannot be pickled; nothing has been made.
         """
         content = None if problem is None else pickled(problem)
-        stem, number = stem_of(spec.name), 1
+        stem, number = slug(spec.name), 1
         while True:
             job = LocalJob(self.folder / "jobs" / f"{stem}-{number}")
             try:
@@ -218,20 +229,10 @@ class LocalJobs:
         jobs = [LocalJob(path.parent) for path in self.folder.glob(f"jobs/*/{HEADER}")]
         return sorted(jobs, key=lambda job: (job.header["created"], job.folder))
 
+    def ids(self) -> list[str]:
+        return [job.id for job in self.jobs()]
+
     def find(self, job_id: str) -> LocalJob | None:
-        """The job called `job_id`, or None if there is none here."""
         folder = self.folder / "jobs" / job_id
         there = "/" not in job_id and os.path.exists(folder / HEADER)
         return LocalJob(folder) if there else None
-
-    def job(self, job_id: str) -> LocalJob:
-        """The job called `job_id`.
-
-        Raises:
-            InvalidInput: there is none.
-        """
-        job = self.find(job_id)
-        if job is None:
-            ids = [job.id for job in self.jobs()]
-            raise unknown_job(job_id, str(self.folder), ids, "no job has run here yet")
-        return job

@@ -30,7 +30,7 @@ def find_job(job_id: str, *, home: str | Path | None = None) -> Job:
     """The job called `job_id`: first on this machine, then on the cluster, if one is named.
 
     Raises:
-        InvalidInput: there is none.
+        JobNotFound: there is none.
         Unreachable: it is not on this machine, and the cluster's database is away.
     """
     here = LocalJobs(home)

@@ -8,6 +8,7 @@ wrong after the head was lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from tuning.storage.file_lease import Holder
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["CREATING", "TABLES", "Entry", "Line", "is_ready", "put"]
+__all__ = ["CREATING", "TABLES", "Entry", "Line", "add_lines", "is_ready", "put", "read_lines"]
 
 TABLES = """
 create table if not exists surefoot_job (
@@ -108,3 +109,31 @@ def put(session: psycopg.Connection[Any], job_id: str, name: str, content: bytes
         " on conflict (job, name) do update set content = excluded.content",
         [name, content, job_id],
     )
+
+
+def add_lines(session: psycopg.Connection[Any], job_id: str, texts: Sequence[str]) -> None:
+    """Of a job that was deleted nothing is kept."""
+    # One writer at a time: a line with a smaller number never appears after one with a greater, so
+    # that whoever reads on from a number misses none.
+    there = session.execute(
+        "select id from surefoot_job where id = %s for no key update", [job_id]
+    ).fetchone()
+    if there is not None:
+        session.cursor().executemany(
+            "insert into surefoot_line (job, text) values (%s, %s)",
+            [(job_id, _storable(text)) for text in texts],
+        )
+
+
+def read_lines(session: psycopg.Connection[Any], job_id: str, after: int) -> list[Line]:
+    """Those with numbers above `after`."""
+    rows = session.execute(
+        "select number, at, text from surefoot_line where job = %s and number > %s order by number",
+        [job_id, after],
+    ).fetchall()
+    return [Line(*row) for row in rows]
+
+
+def _storable(text: str) -> str:
+    """Without what PostgreSQL cannot keep: NUL, and bytes that were no UTF-8."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -15,7 +15,8 @@ from trainers import Problem, starts
 from trainers.training.engine import evaluator, recorded_steps
 from trainers.training.sharpness_recorder import products
 from tuning.spec.job import JobSpec
-from tuning.trial.result import Role, Setting
+from tuning.spec.search_space import LEARNING_RATE
+from tuning.trial.setting import Block, Role, Setting
 from tuning.trial.task import split_into_tasks
 
 __all__ = ["CostEstimate", "estimate"]
@@ -73,7 +74,9 @@ def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
         rate = _rate(lambda: problem.loss_and_gradient(rows, batch), len(rows))
         looks = len(recorded_steps(training.steps, training.batch_size))
     polish = _POLISH_GRADIENTS if problem.parameters <= spec.outcomes.dense_limit else 0
-    one = Setting(0, 0, spec.search.learning_rate.low, Role.SEARCH, 0, training.restarts)
+    # Any rate will do: tasks are cut alike at all.
+    lowest = {LEARNING_RATE: spec.search.learning_rate.low}
+    one = Setting(0, Role.SEARCH, (Block(0, lowest, tuple(range(training.restarts))),))
     restarts = spec.search.settings * training.restarts
     cpus = len(os.sched_getaffinity(0))
     every = training.sharpness_every

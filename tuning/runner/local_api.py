@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import InvalidInput, Problem, starts
+from trainers._mask import mask
 from trainers.training.engine import check_problem
 from tuning import tracking
 from tuning.analysis.problem_info import problem_facts
-from tuning.execution.base import user_code
+from tuning.errors import Unreachable
+from tuning.execution.in_process import user_code
+from tuning.execution.registry import Workers, pool_maker
 from tuning.jobs.base import Job
 from tuning.jobs.local import LocalJob, LocalJobs
 from tuning.jobs.lookup import find_job
 from tuning.report.model import Report
-from tuning.runner.run import Workers, check_workers, report_of, run_facts, run_job, saved_facts
-from tuning.search.loop import Listener, make_proposer, results_of
+from tuning.runner.outputs import report_of, run_facts, saved_facts
+from tuning.runner.run import run_job
+from tuning.search.loop import Listener
+from tuning.search.plan import make_proposer
+from tuning.search.records import results_of
 from tuning.spec.job import JobSpec, folder_of, read_spec
-from tuning.storage import postgres
 from tuning.study import StudyStore
 
 if TYPE_CHECKING:
@@ -89,7 +94,7 @@ def tune(
             arguments, as in ``tune(problem="xor", search={"optimizers": ["gd"]},
             training={"restarts": 64})``.
         workers: how many Ray workers (default: all CPUs), or "inline" for this process, without
-            Ray. The answer is the same.
+            Ray; or a pool of your own, see `tuning.execution.registry`. The answer is the same.
         home: instead of SUREFOOT_HOME.
         progress: called with a `Progress` again and again.
         tables: `problem` may be a name, a table, or an object of a class of yours.
@@ -99,7 +104,7 @@ def tune(
         ProblemFailed: the problem's own code raised; what had been done is kept.
     """
     source, own = sourced(spec, tables)
-    check_workers(workers)
+    pool_maker(workers)
     checked, problem = prepare(source, own)
     job = create_job(LocalJobs(home), checked, problem, folder_of(spec), own=own is not None)
     return run_job(job, lambda: problem, workers=workers, listen=progress, announce=_warn)
@@ -156,8 +161,8 @@ def create_job(
     job = home.create(spec, header, problem if own else None)
     try:
         job.create_study()
-    except (InvalidInput, OSError, postgres.Unreachable) as error:
-        why = f"the study {postgres.mask(job.study_url)} cannot be made: {error}"
+    except (InvalidInput, OSError, Unreachable) as error:
+        why = f"the study {mask(job.study_url)} cannot be made: {error}"
         shutil.rmtree(job.folder, ignore_errors=True)  # nothing half-made stays behind
         raise InvalidInput(why) from error
     return job
@@ -176,7 +181,7 @@ def resume(
         InvalidInput: there is no such job, or somebody is at work on it.
     """
     job = find_job(job_id, home=home)
-    if not isinstance(job, LocalJob):
+    if not job.on_this_machine:
         raise InvalidInput(
             f"job {job_id} is on the cluster: surefoot resume {job_id} goes on there"
         )

@@ -13,9 +13,11 @@ from trainers import Basin, Dynamics
 from tuning.report.labels import MIXED, STABLE, UNSTABLE
 from tuning.report.model import Report
 from tuning.spec.job import JobSpec
+from tuning.spec.search_space import label
 from tuning.tracking import Run
 from tuning.trial.result import SettingResult
-from tuning.trial.task import label, sharpness_limit
+from tuning.trial.setting import Role
+from tuning.trial.task import sharpness_limit
 
 __all__ = ["report_run", "setting_run"]
 
@@ -44,9 +46,8 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
         if unstable > 0.5
         else "mixed"
     )
-    gone = [
-        f"{setting.first + i} at {table.diverged_at[i]}" for i in np.flatnonzero(table.diverged)
-    ]
+    starts = setting.starts
+    gone = [f"{starts[i]} at {table.diverged_at[i]}" for i in np.flatnonzero(table.diverged)]
     finite = table.loss[~table.diverged]
     metrics: dict[str, float] = {
         "log10_lr": float(np.log10(setting.learning_rate)),
@@ -71,13 +72,13 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
     return Run(
         key=f"{job_id}/{setting.number}",
         name=f"{label(rule)} lr={setting.learning_rate:.4g}"
-        + (" (confirmation)" if setting.first else ""),
+        + (" (confirmation)" if setting.role is Role.CONFIRMATION else ""),
         params={
             "optimizer": rule.name,
-            "learning_rate": setting.learning_rate,
+            **setting.hyperparameters,
             **rule.hyperparameters,
             "restarts": total,
-            "first_restart": setting.first,
+            "first_restart": starts[0],
             "steps": spec.training.steps,
             "batch_size": spec.training.batch_size or "full",
             "problem": spec.problem.name,

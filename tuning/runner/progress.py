@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group
@@ -12,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from trainers import Dynamics
-from tuning.search.loop import Progress, best_so_far
+from tuning.search.loop import Progress
 from tuning.spec.job import JobSpec
-from tuning.trial.task import label
+from tuning.spec.search_space import label
+from tuning.trial.result import SettingResult, of_role
+from tuning.trial.setting import Role
 
 __all__ = ["LineProgress", "LiveProgress", "describe"]
 
@@ -40,10 +43,17 @@ class _Description:
     left: str
 
 
+def best_so_far(results: Sequence[SettingResult], spec: JobSpec) -> SettingResult | None:
+    """Among the settings that look stable, the one with the lowest mean loss: for progress only."""
+    limit = spec.stability.max_unstable
+    stable = [r for r in of_role(results, Role.SEARCH) if r.unstable_fraction <= limit]
+    return min(stable, key=lambda r: r.value, default=None)
+
+
 def describe(progress: Progress, spec: JobSpec, already: int) -> _Description:
     """Put `progress` into words. `already` settings had been done before this run."""
     told = progress.told
-    search = min(len(told), progress.settings)
+    search = len(of_role(told, Role.SEARCH))
     counts: Counter[str] = Counter()
     for result in told:
         counts.update(result.restarts.dynamics.tolist())
@@ -94,7 +104,7 @@ class LiveProgress:
 
     def __call__(self, progress: Progress) -> None:
         if self._already is None:
-            self._already = min(len(progress.told), progress.settings)
+            self._already = len(of_role(progress.told, Role.SEARCH))
         d = describe(progress, self.spec, self._already)
         head = Text(
             f"{d.phase}  {d.done}/{d.settings} settings  {d.rate}  "
@@ -135,7 +145,7 @@ class LineProgress:
 
     def __call__(self, progress: Progress) -> None:
         if self._already is None:
-            self._already = min(len(progress.told), progress.settings)
+            self._already = len(of_role(progress.told, Role.SEARCH))
         for line in progress.news:
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
         d = describe(progress, self.spec, self._already)

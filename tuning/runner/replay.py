@@ -14,15 +14,14 @@ from trainers import InvalidInput, Outcome, classify
 from trainers.outcomes.classify import label_basins
 from tuning.analysis.basin_labels import Labels
 from tuning.jobs.lookup import find_job
-from tuning.search.loop import results_of
-from tuning.trial.result import Setting
+from tuning.search.records import results_of
+from tuning.spec.search_space import label
 from tuning.trial.task import (
     TrainingConfig,
-    label,
     sharpness_limit,
     sharpness_of,
     split_into_tasks,
-    train_restarts,
+    train_block,
 )
 
 __all__ = ["Replay", "replay"]
@@ -79,20 +78,20 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         raise InvalidInput(f"job {job_id} has no setting {setting}; valid: 0 to {len(results) - 1}")
     result = results[setting]
     whole = result.setting
-    if not whole.first <= restart < whole.first + whole.restarts:
+    if restart not in whole.starts:
         raise InvalidInput(
             f"setting {setting} has no restart {restart}; "
-            f"valid: {whole.first} to {whole.first + whole.restarts - 1}"
+            f"valid: {min(whole.starts)} to {max(whole.starts)}"
         )
+    row = whole.starts.index(restart)
     config = TrainingConfig.of(spec)
-    part = _part_with(
-        split_into_tasks(whole, config.steps, job.header["problem"]["flops"]), restart
-    )
+    tasks = split_into_tasks(whole, config.steps, job.header["problem"]["flops"])
+    block = next(task for task in tasks if restart in task.starts)
     problem = job.make_problem()
     with threadpool_limits(1):
-        run = train_restarts(problem, config, part)
+        run = train_block(problem, config, block)
         outcomes = classify(problem, run, config.thresholds)
-    i = restart - part.first
+    i = block.starts.index(restart)
     known = job.header["problem"]["known_minimum"]
     labels = Labels.of(results, known, config.thresholds)
     point = np.array([outcomes.point[i]], dtype=object)
@@ -100,10 +99,7 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         point, outcomes.basin_loss[i : i + 1], labels.best, labels.tolerance, known=labels.known
     )
     outcome = replace(outcomes[i], basin=basin[0])
-    stored = {
-        f.name: getattr(result.restarts, f.name)[restart - whole.first]
-        for f in fields(result.restarts)
-    }
+    stored = {f.name: getattr(result.restarts, f.name)[row] for f in fields(result.restarts)}
     compared = (
         "dynamics",
         "point",
@@ -119,7 +115,7 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
     )
     again, before = sharpness_of(run), result.sharpness
     if again is not None and before is not None:
-        theirs = before.values[:, restart - whole.first]
+        theirs = before.values[:, row]
         if not np.array_equal(again.values[:, i], theirs, equal_nan=True):
             differences += ("sharpness",)
     return Replay(
@@ -140,10 +136,6 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         sharpness=None if run.sharpness is None else run.sharpness[:, i],
         differences=differences,
     )
-
-
-def _part_with(parts: list[Setting], restart: int) -> Setting:
-    return next(p for p in parts if p.first <= restart < p.first + p.restarts)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -3,56 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
-from typing import Literal
+from collections.abc import Callable, Sequence
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from trainers import InvalidInput, Problem, ProblemFailed
+from trainers import Problem, ProblemFailed
 from tuning import tracking
 from tuning.analysis.basin_labels import Labels
-from tuning.analysis.build import build_report
-from tuning.analysis.problem_info import draw_landscape, host_facts
-from tuning.execution.base import InProcessPool, Pool
-from tuning.execution.ray_pool import OnCluster, RayPool
+from tuning.execution.registry import Workers, pool_maker
 from tuning.execution.signals import deferred_interrupts
-from tuning.jobs.base import FAILURE, REPORT, Job
-from tuning.report.model import Report, RunFacts
-from tuning.runner.mlflow_projection import report_run, setting_run
+from tuning.jobs import files
+from tuning.jobs.base import Job
+from tuning.report.model import Report
+from tuning.runner.mlflow_projection import setting_run
+from tuning.runner.outputs import (
+    note_place,
+    report_of,
+    run_facts,
+    runs_of,
+    saved_facts,
+    write_files,
+)
 from tuning.search.loop import (
     Announce,
     LeaseRenewer,
     Listener,
     Listeners,
-    make_plan,
-    results_of,
+    ignore,
     run_loop,
 )
-from tuning.spec.sections import ClusterSpec
+from tuning.search.plan import is_complete, make_plan
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 from tuning.trial.task import TrainingConfig
 
-__all__ = [
-    "MISSING",
-    "Announce",
-    "Workers",
-    "check_workers",
-    "report_of",
-    "run_facts",
-    "run_job",
-    "saved_facts",
-]
+__all__ = ["run_job"]
 
-Workers = int | Literal["inline"] | OnCluster | None
-
-#: The file that says what MLflow lacks when nobody is at work on the job any more.
-MISSING = "mlflow-missing.txt"
 _TRACKING_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
@@ -76,7 +62,7 @@ def run_job(
         heartbeat: called every few seconds; what it raises ends the work.
         patience: seconds to wait for MLflow when all else is done.
     """
-    check_workers(workers)
+    pool_maker(workers)  # it is refused before anything is begun
     with (
         deferred_interrupts() as interrupted,
         job.writing() as store,
@@ -88,8 +74,9 @@ def run_job(
             if heartbeat is not None:
                 heartbeat()
 
-        listener = Listeners(listen or _silent, announce or _silent, check)
-        job.remove(FAILURE)
+        listener = Listeners(listen or ignore, announce or ignore, check)
+        job.remove(files.FAILURE)
+        job.remove(files.EVENTS)
         begin = time.monotonic()
         tracker = _tracker(job)
         tracker.start()  # its imports and migrations take seconds: beside those of Ray
@@ -100,33 +87,24 @@ def run_job(
         saved = saved_facts(job) if len(results) == len(before) else None
         run = saved or run_facts(job, results, time.monotonic() - begin)
         report = report_of(job, problem, results, run)
-        _note_place(job, tracker)  # now, for with the report the job is done, and shown with it
-        tracker.reconcile(_runs(job, report, results, _write_files(job, report)))
+        # Before the report is written: a job with a report counts as done, and whoever shows it
+        # then shows this address too.
+        note_place(job, tracker)
+        tracker.reconcile(runs_of(job, report, results, write_files(job, report)))
         _wait_for(tracker, patience, store, listener)
         missing = tracker.close(0.0)
-        store.hold()  # what whoever has taken over finds MLflow to lack counts, and not this
+        store.hold()  # raises if somebody has taken over: then MISSING is theirs to write
         if missing:
             why = tracker.problem or "it is slow"
             lacks = (
                 f"MLflow lacks {len(missing)} runs ({why}); surefoot resume {job.id} completes it"
             )
-            job.write(MISSING, lacks + "\n")
+            job.write(files.MLFLOW_MISSING, lacks + "\n")
             listener.announce(lacks)
         else:
-            job.remove(MISSING)
-        _note_place(job, tracker)
+            job.remove(files.MLFLOW_MISSING)
+        note_place(job, tracker)
     return report
-
-
-def check_workers(workers: object) -> None:
-    """Raises InvalidInput unless `workers` is None, "inline", a cluster or a whole number from 1 to
-    10,000."""
-    if workers is None or workers == "inline" or isinstance(workers, OnCluster):
-        return
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 10_000:
-        raise InvalidInput(
-            f"workers = {workers!r} is not valid; a whole number from 1 to 10000, or 'inline'"
-        )
 
 
 def _train(
@@ -148,35 +126,17 @@ def _train(
         labels = Labels.of(results, known, spec.outcomes.thresholds)
         tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
 
-    finished = len(before) >= spec.search.settings and not plan.confirm(before)
-    pool = _make_pool(problem, config, "inline" if finished else workers, spec.cluster)
-    with contextlib.closing(pool):
+    # Of a complete study only the report is wanted: no workers are started for that.
+    maker = pool_maker("inline" if is_complete(plan, before) else workers)
+    with contextlib.closing(maker.make_pool(problem, config, spec.cluster)) as pool:
         try:
             return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
-            store.hold()  # what whoever has taken over finds counts, and not this
-            job.write(FAILURE, f"{error}\n")
+            store.hold()  # raises if somebody has taken over: then the failure is theirs to find
+            notes = getattr(error, "__notes__", ())
+            job.write(files.EVENTS, "".join(f"{note}\n" for note in notes))
+            job.write(files.FAILURE, f"{error}\n")
             raise
-
-
-def _runs(
-    job: Job, report: Report, results: Sequence[SettingResult], files: Mapping[str, bytes | str]
-) -> list[tracking.Run]:
-    """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
-    spec, header = job.spec, job.header
-    labels = Labels.of(results, header["problem"]["known_minimum"], spec.outcomes.thresholds)
-    runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
-    created = datetime.fromisoformat(header["created"]).timestamp()
-    ended = max(created, *(r.finished_at for r in results))
-    return [*runs, report_run(report, files, (created, ended))]
-
-
-def _note_place(job: Job, tracker: tracking.Tracker) -> None:
-    """Keep where in MLflow the job is, if that is known by now."""
-    if tracker.experiment_id is not None:
-        job.write("mlflow-experiment.txt", tracker.experiment_id + "\n")
-    if tracker.url is not None:
-        job.write("mlflow-url.txt", tracker.url + "\n")
 
 
 def _wait_for(
@@ -191,10 +151,6 @@ def _wait_for(
         listener.heartbeat()
 
 
-def _silent(news: object) -> None:
-    """Nobody is listening."""
-
-
 def _tracker(job: Job) -> tracking.Tracker:
     uri, artifact_root = job.tracking
     return tracking.Tracker(
@@ -203,71 +159,3 @@ def _tracker(job: Job) -> tracking.Tracker:
         artifact_root=artifact_root,
         experiment_tags={"surefoot.job": job.id, "problem": job.spec.problem.name},
     )
-
-
-def _make_pool(
-    problem: Problem, config: TrainingConfig, workers: Workers, cluster: ClusterSpec
-) -> Pool:
-    if workers == "inline":
-        return InProcessPool(problem, config)
-    return RayPool(
-        problem,
-        config,
-        workers=None if isinstance(workers, OnCluster) else workers,
-        cluster=workers if isinstance(workers, OnCluster) else None,
-        timeout=cluster.task_timeout,
-        transfer=cluster.transfer_timeout,
-    )
-
-
-def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> RunFacts:
-    steps = job.spec.training.steps
-    gone = np.concatenate([r.restarts.diverged_at for r in results])
-    return RunFacts(
-        job_id=job.id,
-        created=job.header["created"],
-        seconds=seconds,
-        training_seconds=sum(r.training_seconds for r in results),
-        classifying_seconds=sum(r.classifying_seconds for r in results),
-        restart_steps=int(np.where(gone >= 0, gone, steps).sum()),
-        host=host_facts(),
-    )
-
-
-def saved_facts(job: Job) -> RunFacts | None:
-    """The facts of the run that finished the job, if one did and its report can still be read."""
-    saved = job.read(REPORT)
-    try:
-        return None if saved is None else RunFacts(**json.loads(saved)["run"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def report_of(
-    job: Job, problem: Problem | None, results: Sequence[SettingResult], run: RunFacts
-) -> Report:
-    """The report, with its landscape if the problem is at hand."""
-    spec = job.spec
-    report = build_report(spec, job.header["problem"], results, run)
-    if problem is None:
-        return report
-    with threadpool_limits(1):
-        return replace(report, landscape=draw_landscape(problem, TrainingConfig.of(spec), report))
-
-
-def _write_files(job: Job, report: Report) -> dict[str, bytes | str]:
-    """The report's files; report.json last, for it says that the job is done."""
-    from tuning.report.export import to_csv
-    from tuning.report.html import page
-    from tuning.report.plots.all import pictures
-
-    drawn = pictures(report)
-    files: dict[str, bytes | str] = {
-        "report.html": page(report, drawn),
-        "settings.csv": to_csv(report),
-        **drawn,
-    }
-    files[REPORT] = report.to_json()
-    for name, content in files.items():
-        job.write(name, content)
-    return files

@@ -1,14 +1,16 @@
 """What is tried next, and when the job is done: the pure core and its thin loop.
 
 `runner` comes in by `run_loop`. `coordinator` has no clock, no input and no output: events
-in, actions out. `proposer` asks Optuna's samplers in memory, imported at the first proposal.
+in, actions out. `samplers` ask Optuna in memory, imported at the first proposal.
 """
 
 from __future__ import annotations
 
 from tuning.search.coordinator import Coordinator, Plan
-from tuning.search.loop import Listeners, Progress, make_plan, results_of, run_loop
+from tuning.search.loop import Listeners, Progress, run_loop
+from tuning.search.plan import make_plan
 from tuning.search.proposer import Proposer
+from tuning.search.records import results_of
 
 __all__ = [
     "Coordinator",

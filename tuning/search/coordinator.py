@@ -11,44 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tuning.execution.base import Done, Event, Failed, Lost, TaskId
-from tuning.trial.result import Setting, SettingResult
+from tuning.execution.base import Done, Event, Failed, Lost, Outcome, TaskId, TaskProgress
+from tuning.search.actions import Action, Fail, Finish, Submit, Tell
+from tuning.search.history import History
+from tuning.trial.result import BlockResult, SettingResult
+from tuning.trial.setting import Block, Role, Setting
 
-__all__ = ["Action", "Coordinator", "Fail", "Finish", "Plan", "Submit", "Tell"]
+__all__ = ["MAX_RETRIES", "Coordinator", "Plan", "check_invariants"]
 
-MAX_RETRIES = (
-    5  # of one task: bad luck does not come six times in a row, something is wrong with the cluster
-)
-
-
-@dataclass(frozen=True)
-class Submit:
-    """Carry out a task."""
-
-    task_id: TaskId
-    setting: Setting
-
-
-@dataclass(frozen=True)
-class Tell:
-    """Append this result to the study, before any later action."""
-
-    result: SettingResult
-
-
-@dataclass(frozen=True)
-class Finish:
-    """Everything has been told."""
-
-
-@dataclass(frozen=True)
-class Fail:
-    """The job cannot go on. What has been told is kept."""
-
-    why: str
-
-
-Action = Submit | Tell | Finish | Fail
+#: Of one task: bad luck does not come six times in a row, something is wrong with the cluster.
+MAX_RETRIES = 5
 
 
 @dataclass(frozen=True)
@@ -59,7 +31,7 @@ class Plan:
         settings: how many settings the search tries.
         in_flight: setting k is proposed from the results of settings 0..k-in_flight.
         propose: (k, results of 0..k-in_flight, the settings between) -> setting k.
-        parts: setting -> its tasks.
+        parts: setting -> its tasks, a block each.
         confirm: all results told -> the next settings to try on fresh starts; none when the verdict
             is clear.
     """
@@ -67,7 +39,7 @@ class Plan:
     settings: int
     in_flight: int
     propose: Callable[[int, Sequence[SettingResult], Sequence[Setting]], Setting]
-    parts: Callable[[Setting], list[Setting]]
+    parts: Callable[[Setting], list[Block]]
     confirm: Callable[[Sequence[SettingResult]], list[Setting]]
 
 
@@ -76,9 +48,13 @@ class _Open:
     """A setting that has been submitted and not yet told."""
 
     setting: Setting
-    parts: list[Setting]
-    results: dict[int, SettingResult] = field(default_factory=dict)
+    parts: list[Block]
+    results: dict[int, BlockResult] = field(default_factory=dict)
     lost_attempts: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.results) == len(self.parts)
 
 
 class Coordinator:
@@ -92,16 +68,37 @@ class Coordinator:
     def __init__(self, plan: Plan, told: Sequence[SettingResult] = ()) -> None:
         self._plan = plan
         self.told: list[SettingResult] = list(told)
+        self.history = History()
         self._open: dict[int, _Open] = {}
         self._tried = [result.setting for result in self.told]  # by number; the last may be open
         self._over = False
 
     def start(self) -> list[Action]:
         """The first actions."""
-        return list(self._fill())
+        actions = list(self._fill())
+        self.history.add(None, actions)
+        return actions
 
     def handle(self, event: Event) -> list[Action]:
-        """What follows from `event`. A task that is no longer awaited changes nothing."""
+        """What follows from `event`. Progress changes nothing, nor does a task that is no longer
+        awaited."""
+        if isinstance(event, TaskProgress):
+            return []
+        actions = self._follow(event)
+        self.history.add(event, actions)
+        return actions
+
+    @property
+    def awaited(self) -> set[TaskId]:
+        """The tasks whose events are still to come."""
+        return {
+            TaskId(number, part, work.lost_attempts.get(part, 0))
+            for number, work in self._open.items()
+            for part in range(len(work.parts))
+            if part not in work.results
+        }
+
+    def _follow(self, event: Outcome) -> list[Action]:
         task_id = event.task_id
         work = self._open.get(task_id.number)
         if self._over or work is None or task_id.part in work.results:
@@ -115,36 +112,23 @@ class Coordinator:
             case Lost(why=why):
                 lost = work.lost_attempts[task_id.part] = task_id.attempt + 1
                 if lost > MAX_RETRIES:
-                    return self._fail(
-                        f"setting {task_id.number} was lost {lost} times; last: {why}"
-                    )
-                return [
-                    Submit(TaskId(task_id.number, task_id.part, lost), work.parts[task_id.part])
-                ]
+                    number = task_id.number
+                    return self._fail(f"setting {number} was lost {lost} times; last: {why}")
+                again = TaskId(task_id.number, task_id.part, lost)
+                return [Submit(again, work.parts[task_id.part])]
             case Failed(trace=trace):
-                where = f"setting {task_id.number} (learning rate {work.setting.learning_rate:g})"
-                return self._fail(f"the problem raised in {where}:\n{trace}")
-
-    @property
-    def awaited(self) -> set[TaskId]:
-        """The tasks whose events are still to come."""
-        return {
-            TaskId(number, part, work.lost_attempts.get(part, 0))
-            for number, work in self._open.items()
-            for part in range(len(work.parts))
-            if part not in work.results
-        }
+                return self._fail(f"the problem raised in {work.setting}:\n{trace}")
 
     def _fail(self, why: str) -> list[Action]:
         self._over = True
         return [Fail(why)]
 
     def _tell_and_fill(self) -> Iterator[Action]:
-        while (work := self._open.get(len(self.told))) and len(work.results) == len(work.parts):
+        while (work := self._open.get(len(self.told))) and work.complete:
             del self._open[len(self.told)]
-            result = SettingResult.join([work.results[part] for part in range(len(work.parts))])
-            self.told.append(result)
-            yield Tell(result)
+            parts = [work.results[part] for part in range(len(work.parts))]
+            self.told.append(SettingResult.join(work.setting, parts))
+            yield Tell(self.told[-1])
         yield from self._fill()
 
     def _fill(self) -> Iterator[Action]:
@@ -168,5 +152,46 @@ class Coordinator:
         parts = self._plan.parts(setting)
         self._open[setting.number] = _Open(setting, parts)
         self._tried.append(setting)
-        for part, piece in enumerate(parts):
-            yield Submit(TaskId(setting.number, part), piece)
+        for part, block in enumerate(parts):
+            yield Submit(TaskId(setting.number, part), block)
+
+
+def check_invariants(core: Coordinator) -> None:
+    """What holds after each event, whatever it was; for tests, which call it after every one.
+
+    Raises:
+        AssertionError: something else is the case; with the events that led to it.
+    """
+    plan, told, tried, waiting = core._plan, core.told, core._tried, core._open
+    told_settings = [result.setting for result in told]
+    searching = [s for s in (work.setting for work in waiting.values()) if s.role is Role.SEARCH]
+    searched = len(told_settings) >= plan.settings
+    truths = {
+        "settings are numbered as they are tried": all(
+            setting.number == number for number, setting in enumerate(tried)
+        ),
+        "settings are told as they were tried": told_settings == tried[: len(told)],
+        "what is tried and not told is open": list(waiting) == list(range(len(told), len(tried))),
+        "the first open setting waits for a task": (
+            not waiting or not next(iter(waiting.values())).complete
+        ),
+        "no setting is further ahead than in_flight": all(
+            s.number < len(told) + plan.in_flight for s in searching
+        ),
+        "nothing is confirmed before the search is over": (
+            searched or len(searching) == len(waiting)
+        ),
+        "a result is of a task of its setting": all(
+            work.results[part].block == work.parts[part]
+            for work in waiting.values()
+            for part in work.results
+        ),
+        "no task is tried more often than it may": all(
+            lost <= MAX_RETRIES + core._over
+            for work in waiting.values()
+            for lost in work.lost_attempts.values()
+        ),
+        "who waits for nothing is done": bool(waiting) or core._over,
+    }
+    broken = [truth for truth, holds in truths.items() if not holds]
+    assert not broken, f"no longer true: {'; '.join(broken)}\n{core.history}"

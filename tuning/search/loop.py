@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from trainers import InvalidInput, ProblemFailed
-from tuning.analysis.build import next_confirmations
-from tuning.execution.base import Done, Lost, Pool
-from tuning.search.coordinator import Action, Coordinator, Fail, Finish, Plan, Submit, Tell
-from tuning.search.proposer import Proposal, Proposer, Told
+from tuning.errors import ProblemFailed, Unreachable
+from tuning.execution.base import Done, Event, Lost, Pool, TaskProgress
+from tuning.search.actions import Action, Fail, Finish, Submit, Tell
+from tuning.search.coordinator import Coordinator, Plan
+from tuning.search.records import results_of, to_record
 from tuning.spec.job import JobSpec
-from tuning.storage.postgres import Unreachable
 from tuning.study import StudyStore, TrialRecord
-from tuning.trial.result import Role, Setting, SettingResult
-from tuning.trial.task import label, split_into_tasks
+from tuning.trial.result import SettingResult
 
-__all__ = [
-    "Announce",
-    "LeaseRenewer",
-    "Listener",
-    "Listeners",
-    "Progress",
-    "make_plan",
-    "make_proposer",
-    "results_of",
-    "run_loop",
-]
+__all__ = ["Announce", "LeaseRenewer", "Listener", "Listeners", "Progress", "ignore", "run_loop"]
 
 _POLL_SECONDS = 0.25
 _RENEWAL_SECONDS = 2.0
@@ -56,105 +46,25 @@ Listener = Callable[[Progress], None]
 Announce = Callable[[str], None]
 
 
+def ignore(_: object) -> None:
+    """Nobody is listening."""
+
+
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told what: progress, again and again; and a line when something has gone wrong.
+    """Who is told what.
 
-    `heartbeat` is called every few seconds as long as somebody is at work, and may raise to end
-    that.
+    Attributes:
+        progress: how far the job is, again and again.
+        announce: a line when something has gone wrong.
+        heartbeat: called every few seconds as long as somebody is at work; may raise to end that.
+        task_progress: how far one task is, where the pool says so.
     """
 
-    progress: Listener
-    announce: Announce
+    progress: Listener = ignore
+    announce: Announce = ignore
     heartbeat: Callable[[], None] = lambda: None
-
-
-def make_proposer(spec: JobSpec) -> Proposer:
-    """The proposer that `spec` asks for.
-
-    Raises:
-        InvalidInput: the sampler cannot be had here.
-    """
-    search = spec.search
-    return Proposer(
-        sampler=search.sampler,
-        optimizers=len(search.rules),
-        low=search.learning_rate.low,
-        high=search.learning_rate.high,
-        try_first=search.first_rates,
-        settings=search.settings,
-        in_flight=search.in_flight,
-        seed=spec.seed,
-    )
-
-
-def make_plan(spec: JobSpec, flops: float, known_minimum: float | None) -> Plan:
-    """The coordinator's decisions, as `spec` asks for them."""
-    proposer = make_proposer(spec)
-    restarts = spec.training.restarts
-
-    def propose(number: int, told: Sequence[SettingResult], between: Sequence[Setting]) -> Setting:
-        results = [Told(_proposal(r.setting), r.value, _violation(r, spec)) for r in told]
-        made = proposer.propose(number, results, [_proposal(s) for s in between])
-        return Setting(number, made.optimizer, made.learning_rate, Role.SEARCH, 0, restarts)
-
-    return Plan(
-        settings=spec.search.settings,
-        in_flight=spec.search.in_flight,
-        propose=propose,
-        parts=lambda setting: split_into_tasks(setting, spec.training.steps, flops),
-        confirm=lambda told: next_confirmations(spec, known_minimum, told),
-    )
-
-
-def _proposal(setting: Setting) -> Proposal:
-    return Proposal(setting.number, setting.optimizer, setting.learning_rate)
-
-
-def _violation(result: SettingResult, spec: JobSpec) -> float:
-    return result.unstable_fraction - spec.stability.max_unstable
-
-
-def _record(result: SettingResult, spec: JobSpec) -> TrialRecord:
-    setting, names = result.setting, tuple(label(rule) for rule in spec.search.rules)
-    low, high = spec.search.learning_rate.low, spec.search.learning_rate.high
-    return TrialRecord(
-        number=setting.number,
-        params={"optimizer": names[setting.optimizer], "learning_rate": setting.learning_rate},
-        low=low,
-        high=max(
-            high, setting.learning_rate
-        ),  # a confirmation at margin times the rate may lie above
-        choices=names,
-        value=result.value,
-        constraints=(_violation(result, spec),),
-        attributes={
-            "role": setting.role.value,
-            "unstable": result.unstable_fraction,
-            "result": result.to_json(),
-        },
-    )
-
-
-def results_of(store: StudyStore) -> list[SettingResult]:
-    """The study's prefix.
-
-    Raises:
-        InvalidInput: a line of the study is missing or was changed.
-    """
-    results = []
-    for record in store.records():
-        try:
-            result = SettingResult.from_json(record.attributes["result"])  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"the study is damaged: trial {record.number}: {error!r}") from error
-        if result.setting.number != record.number:
-            raise InvalidInput(
-                f"the study is damaged: trial {record.number} holds setting "
-                f"{result.setting.number}; restore study.log, or run the job anew"
-            )
-        results.append(result)
-    return results
+    task_progress: Callable[[TaskProgress], None] = ignore
 
 
 def run_loop(
@@ -172,63 +82,101 @@ def run_loop(
 
     Raises:
         ProblemFailed: the problem's own code raised, or a task was lost too often; what was told is
-            kept.
+            kept. A note of the exception holds the coordinator's last events.
         OSError: the study could not be written.
         Unreachable: its database was away for ten minutes.
         LeaseHeld: another coordinator has taken over.
     """
-    coordinator = Coordinator(plan, results_of(store))
-    renewer = LeaseRenewer(store)
-    begin, restarts, lost, running = time.monotonic(), 0, 0, 0
-    news: tuple[str, ...] = ()
-    later: list[tuple[float, Submit]] = []  # when -> what the pool is given then
-    actions: list[Action] = coordinator.start()
-    while True:
-        finished = False
+    core = Coordinator(plan, results_of(store))
+    return _Loop(spec, core, pool, store, on_told, listeners).run()
+
+
+@dataclass
+class _Loop:
+    """One run of a job: what the pool has been given, and what it shall be given later."""
+
+    spec: JobSpec
+    core: Coordinator
+    pool: Pool
+    store: StudyStore
+    on_told: Callable[[list[SettingResult]], None]
+    listeners: Listeners
+
+    def __post_init__(self) -> None:
+        self._begin = time.monotonic()
+        # By when the pool is given them. The count decides between equals, and keeps their order.
+        self._later: list[tuple[float, int, Submit]] = []
+        self._count = itertools.count()
+        self._running = self._restarts = self._lost = 0  # tasks, in `_later` too; restarts; tasks
+        self._news: tuple[str, ...] = ()
+
+    def run(self) -> list[SettingResult]:
+        renewer = LeaseRenewer(self.store)
+        actions = self.core.start()
+        while True:
+            finished = self._perform(actions)
+            self._say(finished)
+            self.listeners.heartbeat()
+            if finished:
+                return self.core.told
+            renewer.renew()
+            self._submit_due()
+            if self._running == len(self._later):  # there is nothing in the pool to wait for
+                time.sleep(_POLL_SECONDS)
+            events = self.pool.wait(_POLL_SECONDS)
+            self._count_up(events)
+            actions = [action for event in events for action in self.core.handle(event)]
+
+    def _perform(self, actions: Sequence[Action]) -> bool:
+        """Whether the job is finished."""
         for action in actions:
             match action:
                 case Submit(task_id=task_id):
-                    later.append((time.monotonic() + _pause_before(task_id.attempt), action))
-                    running += 1
+                    when = time.monotonic() + _pause_before(task_id.attempt)
+                    heapq.heappush(self._later, (when, next(self._count), action))
+                    self._running += 1
                 case Tell(result=result):
-                    _append(store, _record(result, spec), listeners.announce)
-                    on_told(coordinator.told[: result.setting.number + 1])
+                    record = to_record(result, self.spec)
+                    _append(self.store, record, self.listeners.announce)
+                    self.on_told(self.core.told[: result.setting.number + 1])
                 case Fail(why=why):
-                    raise ProblemFailed(why)
-                case Finish():
-                    finished = True
-        seconds = time.monotonic() - begin
-        listeners.progress(
+                    failure = ProblemFailed(why)
+                    failure.add_note(str(self.core.history))
+                    raise failure
+        return any(isinstance(action, Finish) for action in actions)
+
+    def _submit_due(self) -> None:
+        while self._later and self._later[0][0] <= time.monotonic():
+            _, _, submit = heapq.heappop(self._later)
+            self.pool.submit(submit.task_id, submit.block)
+
+    def _count_up(self, events: Sequence[Event]) -> None:
+        news = []
+        for event in events:
+            if isinstance(event, TaskProgress):
+                self.listeners.task_progress(event)
+                continue
+            self._running -= 1
+            if isinstance(event, Done):
+                self._restarts += len(event.result.restarts)
+            if isinstance(event, Lost):
+                self._lost += 1
+                news.append(f"setting {event.task_id.number}: a task was lost, {event.why}")
+        self._news = tuple(news)
+
+    def _say(self, finished: bool) -> None:
+        self.listeners.progress(
             Progress(
-                coordinator.told,
-                spec.search.settings,
-                restarts,
-                running,
-                seconds,
-                lost,
+                self.core.told,
+                self.spec.search.settings,
+                self._restarts,
+                self._running,
+                time.monotonic() - self._begin,
+                self._lost,
                 finished,
-                news,
+                self._news,
             )
         )
-        listeners.heartbeat()
-        if finished:
-            return coordinator.told
-        renewer.renew()
-        due = [submit for when, submit in later if when <= time.monotonic()]
-        later = [(when, submit) for when, submit in later if submit not in due]
-        for submit in due:
-            pool.submit(submit.task_id, submit.setting)
-        if running == len(later):  # there is nothing in the pool to wait for
-            time.sleep(_POLL_SECONDS)
-        events = pool.wait(_POLL_SECONDS)
-        running -= len(events)
-        restarts += sum(
-            event.result.setting.restarts for event in events if isinstance(event, Done)
-        )
-        lost_tasks = [event for event in events if isinstance(event, Lost)]
-        lost += len(lost_tasks)
-        news = tuple(f"setting {e.task_id.number}: a task was lost, {e.why}" for e in lost_tasks)
-        actions = [action for event in events for action in coordinator.handle(event)]
 
 
 def _pause_before(attempt: int) -> float:
@@ -268,14 +216,3 @@ def _append(store: StudyStore, record: TrialRecord, announce: Announce) -> None:
                 announce(f"{error}; waiting for it")
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def best_so_far(results: Sequence[SettingResult], spec: JobSpec) -> SettingResult | None:
-    """Among the settings that look stable, the one with the lowest mean loss: for progress only."""
-    limit = spec.stability.max_unstable
-    search = [r for r in results if r.setting.role is Role.SEARCH]
-    return min((r for r in search if r.unstable_fraction <= limit), key=_value, default=None)
-
-
-def _value(result: SettingResult) -> float:
-    return result.value

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from trainers import InvalidInput, Optimizer, Thresholds, get_optimizer
 from trainers.data.uri import masked
+from tuning.spec.search_space import LEARNING_RATE, Dimension, SearchSpace, label
 
 __all__ = [
+    "SAMPLERS",
     "ClusterSpec",
     "OutcomesSpec",
     "ProblemSpec",
+    "SamplerName",
     "SearchSpec",
     "Section",
     "StabilitySpec",
@@ -92,6 +95,11 @@ def _known_optimizer(value: object) -> dict[str, Any]:
     return {"name": name, **table}
 
 
+SamplerName: TypeAlias = Literal["tpe", "gp", "random", "grid", "qmc"]
+#: Every `[search] sampler` there is; `search.samplers` has one function for each.
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+
 class SearchSpec(Section):
     """`[search]`: which settings are tried."""
 
@@ -100,7 +108,7 @@ class SearchSpec(Section):
     )
     learning_rate: LearningRates = LearningRates()
     settings: int = Field(default=48, ge=1, le=100_000)
-    sampler: Literal["tpe", "gp", "random", "grid", "qmc"] = "tpe"
+    sampler: SamplerName = "tpe"
     try_first: list[Annotated[float, Field(gt=0)]] | None = None
     in_flight: int = Field(default=8, ge=1, le=10_000)
 
@@ -130,12 +138,21 @@ class SearchSpec(Section):
         return [get_optimizer(**entry) for entry in self.optimizers]
 
     @property
-    def first_rates(self) -> list[float]:
-        """Rates tried before the sampler proposes: `try_first`, or 0.001, 0.01, 0.1 if in range."""
-        if self.try_first is not None:
-            return list(self.try_first)
-        typical = (0.001, 0.01, 0.1)
-        return [r for r in typical if self.learning_rate.low <= r <= self.learning_rate.high]
+    def space(self) -> SearchSpace:
+        """What a setting chooses from. A new hyperparameter is a dimension here, and an argument of
+        the training in `trial.task`."""
+        rate = Dimension(LEARNING_RATE, self.learning_rate.low, self.learning_rate.high)
+        return SearchSpace(tuple(map(label, self.rules)), (rate,))
+
+    @property
+    def first_points(self) -> list[dict[str, float]]:
+        """Points of the space that are tried before the sampler proposes: the rates of `try_first`,
+        or 0.001, 0.01, 0.1 if in range."""
+        rates = self.try_first
+        if rates is None:
+            low, high = self.learning_rate.low, self.learning_rate.high
+            rates = [rate for rate in (0.001, 0.01, 0.1) if low <= rate <= high]
+        return [{LEARNING_RATE: rate} for rate in rates]
 
 
 class TrainingSpec(Section):

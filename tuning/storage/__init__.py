@@ -6,8 +6,7 @@ stored. psycopg is imported in this room alone, when a connection is made.
 
 from __future__ import annotations
 
-from tuning.storage.file_lease import Holder, Lease, LeaseHeld
-from tuning.storage.postgres import Unreachable
-from tuning.storage.postgres_lease import LeaseLost, PostgresLease
+from tuning.storage.file_lease import Holder, Lease
+from tuning.storage.postgres_lease import PostgresLease
 
-__all__ = ["Holder", "Lease", "LeaseHeld", "LeaseLost", "PostgresLease", "Unreachable"]
+__all__ = ["Holder", "Lease", "PostgresLease"]

@@ -11,10 +11,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, LeaseHeld
 
 __all__ = ["Holder", "Lease", "LeaseHeld", "holder"]
 
@@ -36,17 +35,6 @@ class Holder:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
-
-
-class LeaseHeld(InvalidInput):
-    """Another process holds the lease; `holder` says who, None when its entry is unreadable."""
-
-    def __init__(self, lease: Path | str, held_by: Holder | None) -> None:
-        super().__init__(
-            f"the lease {lease} is held by {held_by or 'an unknown process'}: "
-            "wait until it ends, or stop it"
-        )
-        self.holder = held_by
 
 
 class Lease:
@@ -80,12 +68,7 @@ class Lease:
             self._held = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._held.close()
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import unquote
 
-from trainers.errors import InvalidInput, SurefootError
+from trainers._mask import mask
+from tuning.errors import InvalidInput, Unreachable
 
 if TYPE_CHECKING:
     import psycopg
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     Connection: TypeAlias = psycopg.Connection[TupleRow]
 
-__all__ = ["POSTGRES", "Unreachable", "check", "connect", "mask", "translate_errors"]
+__all__ = ["POSTGRES", "Unreachable", "check", "connect", "translate_errors"]
 
 POSTGRES = "postgresql+psycopg://"
 
 # A server that vanished (no answer, not even a refusal) is noticed in about 20 seconds, whether
 # bytes are on their way to it (the user timeout) or not (keepalives: 10 + 2 * 5).
-NOTICING = {
+KEEPALIVES = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -31,7 +31,7 @@ NOTICING = {
 }
 # libpq has no codes for what ends a connection before it begins: the server's words are all there
 # is. Words that are not known, as from a server that speaks another language, count as passing.
-LASTING = re.compile(
+PERMANENT = re.compile(
     r"authentication failed|no password supplied|password retrieved from file"
     r"|(?:role|database) .* does not exist|no pg_hba\.conf entry|not permitted to log in"
     r"|permission denied|not currently accepting connections|does not support SSL"
@@ -39,30 +39,6 @@ LASTING = re.compile(
 )
 # Insufficient privilege; a read-only transaction, as in a standby.
 REFUSALS = ("42501", "25006")
-SECRET = re.compile(r"password|secret", re.IGNORECASE)
-
-
-class Unreachable(SurefootError):
-    """The database does not answer, or the connection was lost. It may pass: try again."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"cannot reach the database {mask(url)}: {reason}; "
-            "start it or wait for it, or correct SUREFOOT_STORAGE_URL or storage.url"
-        )
-
-
-def mask(url: str) -> str:
-    """`url` without its passwords, to be shown. Rather too much is hidden than too little."""
-    # A password may hold any sign, also "@" and "/" that its owner forgot to write as %40 and %2F.
-    shown = re.sub(r"(://[^:@/?]*:).*@", r"\1***@", url, count=1, flags=re.DOTALL)
-    # Nor is it a port, if the host was forgotten.
-    shown = re.sub(r"(://[^:@/?]*:)(?!\*\*\*@|[\d,]*(?:[/?,]|$))[^/?]*", r"\1***", shown, count=1)
-    return re.sub(
-        r"(?<=[?&])([^=&]*)=[^&]*",
-        lambda match: f"{match[1]}=***" if SECRET.search(unquote(match[1])) else match[0],
-        shown,
-    )
 
 
 def check(url: str) -> None:
@@ -88,13 +64,13 @@ def connect(url: str, *, application: str = "surefoot", autocommit: bool = True)
     ours = {"application_name": application, "client_encoding": "utf8"}
     try:
         return psycopg.connect(
-            make_conninfo("", **(NOTICING | parameters | ours)), autocommit=autocommit
+            make_conninfo("", **(KEEPALIVES | parameters | ours)), autocommit=autocommit
         )
     except psycopg.Error as error:
         reason = _reason(error)
-        lasting = isinstance(error, psycopg.ProgrammingError) or LASTING.search(reason)
+        permanent = isinstance(error, psycopg.ProgrammingError) or PERMANENT.search(reason)
     # Outside of the handler: the chained error's traceback would show the connection's settings.
-    if lasting:
+    if permanent:
         raise InvalidInput(
             f"the database {mask(url)} refuses: {reason}; correct SUREFOOT_STORAGE_URL or "
             "storage.url, or the password (PGPASSFILE)"

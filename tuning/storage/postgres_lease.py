@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from trainers.errors import SurefootError
-from tuning.storage.file_lease import Holder, LeaseHeld
-from tuning.storage.postgres import connect, mask, translate_errors
+from trainers._mask import mask
+from tuning.errors import LeaseHeld, LeaseLost
+from tuning.storage.file_lease import Holder
+from tuning.storage.postgres import connect, translate_errors
 
 if TYPE_CHECKING:
     from tuning.storage.postgres import Connection
@@ -35,7 +35,7 @@ __all__ = ["LeaseLost", "PostgresLease", "held", "holder"]
 ATTEMPTS = 10
 PAUSE_SECONDS = 0.05
 # What the server does about a holder that vanished from the network; its own defaults are hours.
-NOTICING = """
+KEEPALIVES = """
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2;
     SET tcp_user_timeout = 20000
 """
@@ -47,16 +47,6 @@ HOLDERS = """
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 APPLICATION = re.compile(r"surefoot (\d+)@(.+)")
-
-
-class LeaseLost(SurefootError):
-    """The session was lost for a while, and another coordinator went on with the study."""
-
-    def __init__(self, url: str, name: str) -> None:
-        super().__init__(
-            f"another coordinator went on with study {name!r} in {mask(url)} while this one was "
-            "cut off from it: leave the study to it, or resume it when it has ended"
-        )
 
 
 class PostgresLease:
@@ -82,12 +72,7 @@ class PostgresLease:
         self._connection = self._locked()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
@@ -112,7 +97,7 @@ class PostgresLease:
         connection = connect(self.url, application=application)
         with ExitStack() as undo, translate_errors(self.url):
             undo.callback(connection.close)
-            connection.execute(NOTICING)
+            connection.execute(KEEPALIVES)
             for attempt in range(ATTEMPTS):
                 time.sleep(PAUSE_SECONDS if attempt else 0)
                 if self._try(connection):

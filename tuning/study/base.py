@@ -18,8 +18,9 @@ __all__ = ["Backend"]
 class Backend(Protocol):
     """A study's journal file, or the tables of a database. Nothing is opened by making one.
 
-    Its errors, in one line: InvalidInput for what cannot be; OSError (a file) or Unreachable (a
-    database) for what may pass, after which the backend can be used again.
+    Its errors, in one line: StudyNotFound where there is none; InvalidInput for what cannot be;
+    OSError (a file) or Unreachable (a database) for what may pass, after which the backend can be
+    used again.
     """
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from trainers.errors import InvalidInput
-from tuning.storage.postgres import POSTGRES, connect, mask, translate_errors
+from trainers._mask import mask
+from tuning.errors import StudyNotFound
+from tuning.storage.postgres import POSTGRES, connect, translate_errors
 from tuning.study.store import CREATED, StudyStore
 
 __all__ = ["count", "counts"]
@@ -27,7 +28,7 @@ def count(url: str, name: str) -> int:
         return len(StudyStore.open(url, name).records())
     found = _counts(url, name)
     if name not in found:
-        raise InvalidInput(f"there is no study {name!r} in {mask(url)}: check the name")
+        raise StudyNotFound(f"there is no study {name!r} in {mask(url)}: check the name")
     return found[name]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from trainers.data.uri import masked
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, StudyNotFound
 from tuning.storage.postgres import POSTGRES
-from tuning.study.journal_lock import Writing
+from tuning.study.journal_lock import WriteLock
 from tuning.study.trials import to_trial
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class JournalBackend:
 
     def storage(self) -> BaseStorage:
         if not self._path.exists():
-            raise InvalidInput(
+            raise StudyNotFound(
                 f"there is no study file {self._path}: check the address {self._url!r}"
             )
         return _storage(self._path)
@@ -105,7 +105,7 @@ def _storage(path: Path) -> JournalStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    backend = JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", Writing(path)))
+    backend = JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", WriteLock(path)))
     try:
         return JournalStorage(backend)
     except (ValueError, KeyError, TypeError) as error:
@@ -115,7 +115,7 @@ def _storage(path: Path) -> JournalStorage:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises InvalidInput for a file that is no journal, before `Writing` takes its only line for
+    """Raises InvalidInput for a file that is no journal, before `WriteLock` takes its only line for
     a torn one and removes it."""
     if path.exists():
         with path.open("rb") as file:

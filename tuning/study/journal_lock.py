@@ -6,12 +6,12 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["Writing"]
+__all__ = ["WriteLock"]
 
 BLOCK_BYTES = 4096
 
 
-class Writing:
+class WriteLock:
     """Held by Optuna's backend during each write: exclusive, and at the start of a line.
 
     Optuna's own locks are files: one that a killed writer leaves behind stops the next for 30

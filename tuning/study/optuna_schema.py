@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainers.errors import InvalidInput
-from tuning.storage.postgres import POSTGRES, connect, mask, translate_errors
+from trainers._mask import mask
+from tuning.errors import InvalidInput, StudyNotFound
+from tuning.storage.postgres import POSTGRES, connect, translate_errors
 from tuning.study.log_filter import quiet
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def check_tables(url: str) -> None:
     """Optuna's own check writes, and needs two connections at once, which the lease has not.
 
     Raises:
-        InvalidInput: there are no tables, or another version's, or this user may not read them.
+        StudyNotFound: there are no tables.
+        InvalidInput: they are of another version, or this user may not read them.
         Unreachable: the database does not answer.
     """
     import optuna
@@ -55,7 +57,7 @@ def check_tables(url: str) -> None:
     with connect(url) as connection, translate_errors(url):
         found = _revision(connection)
     if found is None:
-        raise InvalidInput(f"there are no studies in {mask(url)}: check storage.url")
+        raise StudyNotFound(f"there are no studies in {mask(url)}: check storage.url")
     scripts = ScriptDirectory(Path(optuna.storages.__file__).parent / "_rdb" / "alembic")
     known = [script.revision for script in scripts.walk_revisions()]  # the newest first
     if found not in known:
@@ -116,7 +118,7 @@ def translate_optuna_errors(url: str) -> Iterator[None]:
     except KeyError as error:
         if error.args != (NOT_FOUND_MSG,):
             raise
-        raise InvalidInput(
+        raise StudyNotFound(
             f"the study is not in {mask(url)} any more: it was deleted; choose another one"
         ) from None
     with translate_errors(url):

@@ -16,9 +16,11 @@ from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import Unreachable, mask, translate_errors
-from tuning.storage.postgres_lease import LeaseLost, PostgresLease
+from tuning.errors import LeaseLost, Unreachable
+from tuning.storage.postgres import translate_errors
+from tuning.storage.postgres_lease import PostgresLease
 from tuning.study.optuna_schema import (
     check_tables,
     make_tables,

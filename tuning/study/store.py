@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, StudyNotFound
 from tuning.storage import postgres
 from tuning.storage.postgres import POSTGRES
 from tuning.study import journal
@@ -94,7 +94,8 @@ class StudyStore:
         """The study `name`, to read it or to go on with it. Nothing is written.
 
         Raises:
-            InvalidInput: a wrong address, or there is no such study.
+            StudyNotFound: there is none.
+            InvalidInput: a wrong address, or what is there cannot be read.
             OSError: the file cannot be read.
             Unreachable: the database does not answer.
         """
@@ -116,7 +117,8 @@ class StudyStore:
         taken while the study is deleted.
 
         Raises:
-            InvalidInput: a wrong address, or there is no such study.
+            StudyNotFound: there is none.
+            InvalidInput: a wrong address, or what is there cannot be read.
             LeaseHeld: another holds the lease of this name.
             OSError: the file cannot be written.
             Unreachable: the database does not answer.
@@ -155,7 +157,7 @@ class StudyStore:
             Unreachable: the database does not answer, or the connection was lost.
             LeaseHeld: it was lost, and another coordinator has taken over.
             LeaseLost: the same, and it has written.
-            InvalidInput: the study was deleted.
+            StudyNotFound: the study was deleted.
         """
         self._backend.append(self._study, record)
 
@@ -187,7 +189,7 @@ def _backend(url: str, name: str, lease: PostgresLease | None) -> Backend:
     return JournalBackend(url, name)
 
 
-def _no_study(name: str, place: str, there: list[str]) -> InvalidInput:
+def _no_study(name: str, place: str, there: list[str]) -> StudyNotFound:
     more = f" and {len(there) - NAMES_SHOWN} more" if len(there) > NAMES_SHOWN else ""
     shown = ", ".join(map(repr, there[-NAMES_SHOWN:])) or "no study"
-    return InvalidInput(f"there is no study {name!r} in {place}: it holds {shown}{more}")
+    return StudyNotFound(f"there is no study {name!r} in {place}: it holds {shown}{more}")

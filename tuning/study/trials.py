@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from trainers.errors import InvalidInput
+from tuning.spec.search_space import LEARNING_RATE, Dimension, SearchSpace
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -26,8 +27,8 @@ class TrialRecord:
 
     Attributes:
         number: 0, 1, 2, ... without a gap.
-        params: "learning_rate", in [low, high], and "optimizer", one of `choices`.
-        low, high, choices: what was searched, from which Optuna's distributions are made.
+        params: "optimizer", one of those of `space`, and a value in each of its dimensions.
+        space: what was searched, from which Optuna's distributions are made.
         value: what was minimised; finite.
         constraints: each at most 0 where satisfied (Optuna's convention); finite.
         attributes: everything else; JSON without NaN or infinity.
@@ -35,9 +36,7 @@ class TrialRecord:
 
     number: int
     params: Mapping[str, float | str]
-    low: float
-    high: float
-    choices: tuple[str, ...]
+    space: SearchSpace
     value: float
     constraints: tuple[float, ...] = ()
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -54,8 +53,8 @@ def to_trial(record: TrialRecord) -> FrozenTrial:
     return create_trial(
         params=dict(record.params),
         distributions={
-            "learning_rate": FloatDistribution(record.low, record.high, log=True),
-            "optimizer": CategoricalDistribution(record.choices),
+            **{d.name: FloatDistribution(d.low, d.high, log=True) for d in record.space.dimensions},
+            "optimizer": CategoricalDistribution(record.space.optimizers),
         },
         value=record.value,
         constraints={str(i): violation for i, violation in enumerate(record.constraints)},
@@ -67,11 +66,17 @@ def to_record(trial: FrozenTrial, place: str) -> TrialRecord:
     """Raises InvalidInput for a trial that `to_trial` did not make; `place` says where it is."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    rate = trial.distributions.get("learning_rate")
-    optimizer = trial.distributions.get("optimizer")
+    searched = dict(trial.distributions)
+    optimizer = searched.pop("optimizer", None)
+    dimensions = tuple(
+        Dimension(name, found.low, found.high)
+        for name, found in searched.items()
+        if isinstance(found, FloatDistribution)
+    )
     if (
         trial.value is None
-        or not isinstance(rate, FloatDistribution)
+        or LEARNING_RATE not in searched
+        or len(dimensions) < len(searched)
         or not isinstance(optimizer, CategoricalDistribution)
     ):
         raise InvalidInput(
@@ -82,9 +87,7 @@ def to_record(trial: FrozenTrial, place: str) -> TrialRecord:
     return TrialRecord(
         number=trial.number,
         params=dict(trial.params),
-        low=rate.low,
-        high=rate.high,
-        choices=tuple(map(str, optimizer.choices)),
+        space=SearchSpace(tuple(map(str, optimizer.choices)), dimensions),
         value=trial.value,
         constraints=tuple(violations[str(i)] for i in range(len(violations))),
         attributes=dict(trial.user_attrs),

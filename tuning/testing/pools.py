@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from trainers import Problem, get_problem
-from tuning.execution.base import Done, Event, Failed, InProcessPool, Pool, TaskId
+from tuning.execution.base import Done, Event, Failed, Pool, TaskId, TaskProgress
+from tuning.execution.in_process import InProcessPool
 from tuning.spec.job import read_spec
+from tuning.spec.search_space import LEARNING_RATE
 from tuning.testing import problems
 from tuning.testing.problems import Bowl, Leaving, Raising, Threads, of_a_script
-from tuning.trial.result import Role, Setting
+from tuning.trial.result import SettingResult
+from tuning.trial.setting import Block, Role, Setting
 from tuning.trial.task import TrainingConfig, checkpoints
 
 __all__ = [
@@ -27,7 +30,7 @@ __all__ = [
     "carry_out",
     "collect",
     "facts",
-    "setting",
+    "task",
 ]
 
 #: Makes a pool for a problem, as the constructors of ours do. A check closes what it opens.
@@ -48,13 +51,14 @@ PATIENCE_SECONDS = 60.0
 _TIMES_OF_THE_HOST = ("training_seconds", "classifying_seconds", "finished_at")
 
 
-def setting(number: int, rate: float = 0.05, restarts: int = RESTARTS) -> Setting:
-    """A task: gradient descent for even numbers, Adam for odd ones, from its own starts."""
-    return Setting(number, number % 2, rate, Role.SEARCH, 3 * number, restarts)
+def task(number: int, rate: float = 0.05, restarts: int = RESTARTS) -> Block:
+    """What a task trains: by gradient descent for even numbers, Adam for odd ones."""
+    starts = range(3 * number, 3 * number + restarts)
+    return Block(number % 2, {LEARNING_RATE: rate}, tuple(starts))
 
 
 def collect(pool: Pool, count: int) -> list[Event]:
-    """The next `count` events."""
+    """The next `count` events with which tasks end; how far they are is passed over."""
     events: list[Event] = []
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(events) < count:
@@ -62,22 +66,23 @@ def collect(pool: Pool, count: int) -> list[Event]:
             time.monotonic() < deadline,
             f"{count} tasks, and after {PATIENCE_SECONDS:g} s only {len(events)} events: {events}",
         )
-        events += pool.wait(0.5)
+        events += [e for e in pool.wait(0.5) if not isinstance(e, TaskProgress)]
     _require(len(events) == count, f"{count} tasks, but {len(events)} events: {events}")
     return events
 
 
-def carry_out(pool: Pool, settings: Sequence[Setting]) -> dict[TaskId, Event]:
+def carry_out(pool: Pool, tasks: Sequence[Block]) -> dict[TaskId, Event]:
     """Submit all, and wait for all."""
-    for part, one in enumerate(settings):
-        pool.submit(TaskId(one.number, part), one)
-    return {event.task_id: event for event in collect(pool, len(settings))}
+    for number, one in enumerate(tasks):
+        pool.submit(TaskId(number, 0), one)
+    return {event.task_id: event for event in collect(pool, len(tasks))}
 
 
 def facts(event: Event) -> dict[str, Any]:
     """What a task found, without the times of the host."""
-    result = _done(event).result.to_json()
-    return {key: value for key, value in result.items() if key not in _TIMES_OF_THE_HOST}
+    block = _done(event).result
+    whole = SettingResult.join(Setting(0, Role.SEARCH, (block.block,)), [block]).to_json()
+    return {key: value for key, value in whole.items() if key not in _TIMES_OF_THE_HOST}
 
 
 def _done(event: Event) -> Done:
@@ -110,13 +115,13 @@ def _opened(open_pool: OpenPool, problem: Problem) -> Iterator[Pool]:
 
 
 def every_task_comes_back_once(open_pool: OpenPool) -> None:
-    settings = [setting(n, restarts=1 + n % 3) for n in range(20)]
+    tasks = [task(n, restarts=2 + n % 3) for n in range(20)]
     with _opened(open_pool, get_problem("double-well")) as pool:
-        events = carry_out(pool, settings)
-        expected = [TaskId(n, n) for n in range(20)]
+        events = carry_out(pool, tasks)
+        expected = [TaskId(n, 0) for n in range(20)]
         _require(sorted(events) == expected, f"events of {sorted(events)}")
         for task_id, event in events.items():
-            given, sent = _done(event).result.setting, settings[task_id.number]
+            given, sent = _done(event).result.block, tasks[task_id.number]
             _require(given == sent, f"{task_id} was {sent}, and the result is of {given}")
         more = pool.wait(0.2)
         _require(more == [], f"all have come back, and then {more}")
@@ -125,10 +130,10 @@ def every_task_comes_back_once(open_pool: OpenPool) -> None:
 def tasks_may_be_added_while_others_run(open_pool: OpenPool) -> None:
     with _opened(open_pool, get_problem("double-well")) as pool:
         for n in range(4):
-            pool.submit(TaskId(n, 0), setting(n))
-        seen = [event.task_id for event in pool.wait(PATIENCE_SECONDS)]
+            pool.submit(TaskId(n, 0), task(n))
+        seen = [event.task_id for event in collect(pool, 1)]
         again = TaskId(2, 0, attempt=1)
-        pool.submit(again, setting(2))
+        pool.submit(again, task(2))
         seen += [event.task_id for event in collect(pool, 5 - len(seen))]
         expected = sorted([*(TaskId(n, 0) for n in range(4)), again])
         _require(sorted(seen) == expected, f"events of {sorted(seen)}, not of {expected}")
@@ -148,7 +153,7 @@ def results_have_their_shapes_and_times(open_pool: OpenPool) -> None:
     """Of R restarts; the times are those of a clock that begins and ends with the task."""
     begin = time.time()
     with _opened(open_pool, get_problem("double-well")) as pool:
-        (event,) = carry_out(pool, [setting(0)]).values()
+        (event,) = carry_out(pool, [task(0)]).values()
     result = _done(event).result
     _require(len(result.restarts) == RESTARTS, f"{len(result.restarts)} restarts, not {RESTARTS}")
     shape = (len(checkpoints(STEPS)), RESTARTS)
@@ -166,10 +171,10 @@ def results_have_their_shapes_and_times(open_pool: OpenPool) -> None:
 def what_a_problem_raises_comes_back_with_its_traceback(open_pool: OpenPool) -> None:
     """Of the user's own line; and the pool goes on."""
     with _opened(open_pool, Raising()) as pool:
-        events = carry_out(pool, [setting(0, 0.5), setting(2, 3.0)])
+        events = carry_out(pool, [task(0, 0.5), task(2, 3.0)])
         _done(events[TaskId(0, 0)])
-        trace = _failed(events[TaskId(2, 1)]).trace
-        _done(carry_out(pool, [setting(4, 0.5)])[TaskId(4, 0)])
+        trace = _failed(events[TaskId(1, 0)]).trace
+        _done(carry_out(pool, [task(4, 0.5)])[TaskId(0, 0)])
     source, first = inspect.getsourcelines(Raising)
     line = first + next(i for i, text in enumerate(source) if "raise ArithmeticError" in text)
     place = f'{Path(problems.__file__).name}", line {line}, in loss_and_gradient'
@@ -180,7 +185,7 @@ def what_a_problem_raises_comes_back_with_its_traceback(open_pool: OpenPool) -> 
 def a_problem_that_ends_the_program_ends_its_task_only(open_pool: OpenPool) -> None:
     with _opened(open_pool, Leaving()) as pool:
         try:
-            (event,) = carry_out(pool, [setting(0)]).values()
+            (event,) = carry_out(pool, [task(0)]).values()
         except SystemExit as error:
             raise AssertionError("the problem's SystemExit ended the program") from error
     trace = _failed(event).trace
@@ -191,8 +196,8 @@ def a_problem_of_a_script_travels(open_pool: OpenPool) -> None:
     """As one of an imported module does, and gives what it gives here."""
     for problem in (of_a_script(), Bowl()):
         with _opened(open_pool, problem) as pool:
-            (there,) = carry_out(pool, [setting(0)]).values()
-        (here,) = carry_out(InProcessPool(problem, CONFIG), [setting(0)]).values()
+            (there,) = carry_out(pool, [task(0)]).values()
+        (here,) = carry_out(InProcessPool(problem, CONFIG), [task(0)]).values()
         _require(facts(there) == facts(here), f"{problem} gave another result there than here")
 
 
@@ -203,7 +208,7 @@ def a_closed_pool_drops_what_is_queued(open_pool: OpenPool) -> None:
     """And may be closed twice."""
     with _opened(open_pool, get_problem("double-well")) as pool:
         for n in range(6):
-            pool.submit(TaskId(n, 0), setting(n))
+            pool.submit(TaskId(n, 0), task(n))
         pool.close()
         events = pool.wait(5.0)
         _require(events == [], f"the pool was closed, and {events} came")
@@ -212,7 +217,7 @@ def a_closed_pool_drops_what_is_queued(open_pool: OpenPool) -> None:
 def a_task_has_one_blas_thread(open_pool: OpenPool) -> None:
     """More round otherwise, and so give another answer."""
     with _opened(open_pool, Threads()) as pool:
-        for event in carry_out(pool, [setting(n) for n in range(3)]).values():
+        for event in carry_out(pool, [task(n) for n in range(3)]).values():
             threads = _done(event).result.restarts.validation_loss.tolist()
             _require(threads == [1.0] * RESTARTS, f"BLAS threads of the restarts: {threads}")
 
@@ -227,16 +232,16 @@ _RATES = ((0, 0.01), (1, 0.1), (2, 0.7), (4, 30.0))
 
 
 def it_agrees_to_the_bit_with_this_process(open_pool: OpenPool) -> None:
-    settings = [setting(number, rate) for number, rate in _RATES]
+    tasks = [task(number, rate) for number, rate in _RATES]
     for table in _PROBLEMS:
         problem = get_problem(**table)
         with _opened(open_pool, problem) as pool:
-            there = carry_out(pool, settings)
-        here = carry_out(InProcessPool(problem, CONFIG), settings)
+            there = carry_out(pool, tasks)
+        here = carry_out(InProcessPool(problem, CONFIG), tasks)
         for task_id, event in here.items():
             _require(
                 facts(event) == facts(there[task_id]),
-                f"{table['name']}, {settings[task_id.part]}: not what this process finds",
+                f"{table['name']}, {tasks[task_id.number]}: not what this process finds",
             )
 
 

@@ -12,7 +12,7 @@ it does so when a tracker starts.
 
 from __future__ import annotations
 
-from tuning.tracking.address import check, mask, serve_command
+from tuning.tracking.address import check, serve_command
 from tuning.tracking.admin import delete_experiment, reach
 from tuning.tracking.run import Run
 from tuning.tracking.view import view_path
@@ -23,7 +23,6 @@ __all__ = [
     "Tracker",
     "check",
     "delete_experiment",
-    "mask",
     "reach",
     "serve_command",
     "view_path",

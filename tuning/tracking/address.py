@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,18 +13,12 @@ from trainers.data.uri import masked
 from trainers.errors import InvalidInput
 from tuning.tracking.view import view_path
 
-__all__ = ["SERVERS", "check", "link", "mask", "serve_command", "sqlite_file"]
+__all__ = ["SERVERS", "check", "link", "serve_command", "sqlite_file"]
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 # What SQLAlchemy loads for a scheme that names no driver.
 DRIVERS = {"postgresql": "psycopg2", "mysql": "MySQLdb", "mssql": "pyodbc"}
-
-
-def mask(uri: str) -> str:
-    """`uri` with its password, if it has one, as `***`."""
-    uri = re.sub(r"^([\w+]+://[^:/@]*):.*@", r"\1:***@", uri)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", uri)
 
 
 def check(uri: str) -> None:

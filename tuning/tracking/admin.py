@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.tracking.address import mask
-from tuning.tracking.mlflow_store import ENVIRONMENT, check_port, failures, quiet
+from tuning.tracking.mlflow_store import ENVIRONMENT, check_port, mlflow_errors, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +47,7 @@ def _client(uri: str) -> Iterator[MlflowClient]:
             from mlflow import MlflowClient
 
             yield MlflowClient(tracking_uri=uri)
-    except failures() as error:
+    except mlflow_errors() as error:
         why = shorten(str(error), 200, placeholder=" ...")
         raise InvalidInput(
             f"MLflow at {mask(uri)} refuses, or cannot be reached: {why}; check "

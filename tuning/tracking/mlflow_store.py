@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from http.client import IncompleteRead
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -19,7 +20,7 @@ from tuning.tracking.run import DIGEST_TAG, KEY_TAG, Run
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-__all__ = ["ENVIRONMENT", "Store", "check_port", "failures", "is_transient", "quiet"]
+__all__ = ["ENVIRONMENT", "Store", "check_port", "is_transient", "mlflow_errors", "quiet"]
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ PORT_CHECK_SECONDS = 5.0
 NOT_NOW = ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED")
 
 
-class _Held(NamedTuple):
+class _StoredRun(NamedTuple):
     run_id: str
     digest: str | None
     finished: bool
@@ -54,11 +55,11 @@ class Store:
         from mlflow import MlflowClient
 
         check_port(uri)
-        with _alone(uri):
+        with _creating_tables(uri):
             self._client = MlflowClient(tracking_uri=uri)
         self.experiment_id = self._experiment(experiment, _artifacts(uri, artifact_root), tags)
         # job id -> key -> what MLflow has; a job is looked up when its first run comes.
-        self._jobs: dict[str, dict[str, _Held]] = {}
+        self._jobs: dict[str, dict[str, _StoredRun]] = {}
 
     def forget(self) -> None:
         """Look again what MLflow has, before the next run is written."""
@@ -75,7 +76,7 @@ class Store:
             self._client.delete_run(old.run_id)
             old = None
         if not (old and old.finished):
-            held[run.key] = _Held(self._write(run, old and old.run_id), run.digest, True)
+            held[run.key] = _StoredRun(self._write(run, old and old.run_id), run.digest, True)
         self._jobs[run.job] = held
         return True
 
@@ -102,18 +103,18 @@ class Store:
         self._client.set_terminated(run_id, "FINISHED", end)
         return run_id
 
-    def _search(self, job: str) -> dict[str, _Held]:
+    def _search(self, job: str) -> dict[str, _StoredRun]:
         """The job's runs. Where two have one key (a `create_run` was carried out after its caller
         had given up), one that is finished stays and the rest are deleted."""
-        found: dict[str, _Held] = {}
-        surplus: list[_Held] = []
+        found: dict[str, _StoredRun] = {}
+        surplus: list[_StoredRun] = []
         wanted = f"tags.`{KEY_TAG}` LIKE '{job}/%'"
         runs = self._client.search_runs([self.experiment_id], wanted)
         while runs:
             for run in runs:
                 key, digest = run.data.tags[KEY_TAG], run.data.tags.get(DIGEST_TAG)
                 other = found.get(key)
-                held = _Held(run.info.run_id, digest, run.info.status == "FINISHED")
+                held = _StoredRun(run.info.run_id, digest, run.info.status == "FINISHED")
                 if other:
                     held, useless = (other, held) if other.finished else (held, other)
                     surplus.append(useless)
@@ -163,7 +164,7 @@ def check_port(uri: str) -> None:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
+def _creating_tables(uri: str) -> Iterator[None]:
     """While an sqlite file is opened: MLflow lets two processes create its tables at once, and one
     of them fails."""
     file = sqlite_file(uri)
@@ -204,7 +205,7 @@ def quiet() -> AbstractContextManager[None]:
     return suppress_logs_in_thread()
 
 
-def failures() -> tuple[type[Exception], ...]:
+def mlflow_errors() -> tuple[type[Exception], ...]:
     """What a call to MLflow may raise. (OSError: requests, and the folder of the artifacts.)"""
     from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
@@ -229,6 +230,8 @@ def is_transient(error: BaseException | None) -> bool:
         error,
         http.ConnectionError
         | http.Timeout
+        | http.ChunkedEncodingError  # it was killed in the middle of its answer
+        | IncompleteRead
         | OperationalError
         | ConnectionError
         | TimeoutError

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tuning.tracking.address import check, link, mask
-from tuning.tracking.mlflow_store import ENVIRONMENT, Store, failures, is_transient, quiet
+from trainers._mask import mask
+from tuning.tracking.address import check, link
+from tuning.tracking.mlflow_store import ENVIRONMENT, Store, is_transient, mlflow_errors, quiet
 from tuning.tracking.run import Run
 from tuning.tracking.view import view_tags
 
@@ -169,7 +170,7 @@ class Tracker:
         while not self._stop.is_set():
             try:
                 result = call()
-            except failures() as error:
+            except mlflow_errors() as error:
                 reason = str(error).replace(self._uri.rstrip("/"), mask(self._uri).rstrip("/"))
                 line = (reason.splitlines() or [type(error).__name__])[0][:300]
                 if not is_transient(error):

@@ -6,12 +6,12 @@ Whoever plans, carries out, stores or explains settings comes in. The room knows
 
 from __future__ import annotations
 
-from tuning.trial.curves import Curves
-from tuning.trial.result import Restarts, Role, Setting, SettingResult
+from tuning.trial.result import Restarts, SettingResult
+from tuning.trial.setting import Block, Role, Setting
 from tuning.trial.task import TrainingConfig, run_task, split_into_tasks
 
 __all__ = [
-    "Curves",
+    "Block",
     "Restarts",
     "Role",
     "Setting",

@@ -1,4 +1,4 @@
-"""What training one setting gives: a table with a row for each restart, and loss curves.
+"""What training gives, of a block and of a setting: a row for each restart, and loss curves.
 
 A `SettingResult` holds all that the report needs, and turns into plain JSON and back without loss,
 for that is what a finished trial carries in the study.
@@ -6,8 +6,8 @@ for that is what a finished trial carries in the study.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -16,41 +16,23 @@ from numpy.typing import NDArray
 
 from trainers import Dynamics
 from tuning.trial.curves import Curves, SharpnessHistory
+from tuning.trial.setting import Block, Role, Setting
 
-__all__ = ["Curves", "Restarts", "Role", "Setting", "SettingResult", "SharpnessHistory"]
+__all__ = [
+    "BlockResult",
+    "Curves",
+    "Restarts",
+    "Role",
+    "Setting",
+    "SettingResult",
+    "SharpnessHistory",
+    "of_role",
+]
 
 FloatArray = NDArray[np.float64]
 
 _WORST = 1e150  # stands for a loss that is not finite; sums and squares of it still are
 _LATER = ("lr_sharpness",)  # columns of numbers that the first studies do not have
-
-
-class Role(StrEnum):
-    """Why a setting is tried."""
-
-    SEARCH = "search"
-    CONFIRMATION = "confirmation"  # on fresh starts, that played no part in choosing it
-
-
-@dataclass(frozen=True)
-class Setting:
-    """An optimizer with all its hyperparameters, tried on a range of restarts.
-
-    Attributes:
-        number: the trial's number in the study.
-        optimizer: index in the job's list of optimizers.
-        learning_rate: the rate.
-        role: search or confirmation.
-        first: index of the first restart.
-        restarts: R.
-    """
-
-    number: int
-    optimizer: int
-    learning_rate: float
-    role: Role
-    first: int
-    restarts: int
 
 
 @dataclass(frozen=True)
@@ -125,6 +107,19 @@ class Restarts:
 
 
 @dataclass(frozen=True)
+class BlockResult:
+    """What became of one block: what a task gives; see `SettingResult`."""
+
+    block: Block
+    restarts: Restarts
+    curves: Curves
+    training_seconds: float
+    classifying_seconds: float
+    finished_at: float
+    sharpness: SharpnessHistory | None = None
+
+
+@dataclass(frozen=True)
 class SettingResult:
     """What became of one setting.
 
@@ -142,10 +137,10 @@ class SettingResult:
     sharpness: SharpnessHistory | None = None
 
     @classmethod
-    def join(cls, parts: list[SettingResult]) -> SettingResult:
-        """One result from those of its tasks, in the order of their restarts."""
+    def join(cls, setting: Setting, parts: list[BlockResult]) -> Self:
+        """The result of `setting` from those of its tasks, in the order of its starts."""
         return cls(
-            replace(parts[0].setting, restarts=sum(p.setting.restarts for p in parts)),
+            setting,
             Restarts.join([p.restarts for p in parts]),
             Curves.join([p.curves for p in parts]),
             sum(p.training_seconds for p in parts),
@@ -173,7 +168,7 @@ class SettingResult:
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain JSON."""
         return {
-            "setting": {f.name: getattr(self.setting, f.name) for f in fields(self.setting)},
+            "setting": self.setting.to_json(),
             "restarts": self.restarts.to_json(),
             "curves": self.curves.to_json(),
             "sharpness": None if self.sharpness is None else self.sharpness.to_json(),
@@ -185,9 +180,8 @@ class SettingResult:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        setting = Setting(**{**value["setting"], "role": Role(value["setting"]["role"])})
         return cls(
-            setting,
+            Setting.from_json(value["setting"]),
             Restarts.from_json(value["restarts"]),
             Curves.from_json(value["curves"]),
             value["training_seconds"],
@@ -197,6 +191,11 @@ class SettingResult:
             if (sharpness := value.get("sharpness"))
             else None,
         )
+
+
+def of_role(results: Iterable[SettingResult], role: Role) -> list[SettingResult]:
+    """Those of `results` that were tried for this reason, in order."""
+    return [result for result in results if result.setting.role is role]
 
 
 def _listed(column: NDArray[Any]) -> list[Any]:

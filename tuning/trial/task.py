@@ -1,16 +1,17 @@
-"""One task: some restarts of one setting, trained and classified, on any worker."""
+"""One task: a block of starts, trained and classified, on any worker."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from trainers import Optimizer, Problem, Thresholds, Trajectories, classify, starts, train
 from tuning.spec.job import JobSpec
-from tuning.trial.result import Curves, Restarts, Setting, SettingResult, SharpnessHistory
+from tuning.trial.result import BlockResult, Curves, Restarts, SharpnessHistory
+from tuning.trial.setting import Block, Setting
 
 __all__ = [
     "TrainingConfig",
@@ -19,12 +20,12 @@ __all__ = [
     "sharpness_limit",
     "sharpness_of",
     "split_into_tasks",
-    "train_restarts",
+    "train_block",
 ]
 
-# One Ray task should hold about a second of work: a tenth loses to overhead, ten balance badly. The
-# rate is what one core sustains here; it only sizes tasks, and must not depend on the machine that
-# measures it.
+# A task of a tenth of a second is mostly overhead; tasks of ten seconds leave workers idle at the
+# end of a setting. The rate is a constant, what one core does here, and not measured where the job
+# runs: how a job is cut into tasks changes how its sums are rounded.
 _TASK_SECONDS = 1.0
 _FLOPS_PER_SECOND = 1e10
 _CLASSIFYING = 2.5  # training and classifying, in trainings
@@ -54,16 +55,25 @@ class TrainingConfig:
         )
 
 
-def split_into_tasks(setting: Setting, steps: int, flops: float) -> list[Setting]:
-    """`setting` cut into tasks.
+def split_into_tasks(setting: Setting, steps: int, flops: float) -> list[Block]:
+    """The blocks of `setting`, each cut into as many as there shall be tasks.
 
     How depends on the job alone, never on the cluster: it changes the rounding. Nor does it depend
     on whether the sharpness is measured, which must change nothing else.
+
+    Args:
+        steps: T, of each restart. flops: floating-point operations of one gradient.
     """
-    seconds = _CLASSIFYING * steps * setting.restarts * flops / _FLOPS_PER_SECOND
-    count = max(1, min(round(seconds / _TASK_SECONDS), setting.restarts // 8))
-    pieces = np.array_split(np.arange(setting.first, setting.first + setting.restarts), count)
-    return [replace(setting, first=int(piece[0]), restarts=len(piece)) for piece in pieces]
+    tasks = []
+    for block in setting.blocks:
+        restarts = len(block.starts)
+        seconds = _CLASSIFYING * steps * restarts * flops / _FLOPS_PER_SECOND
+        count = max(1, min(round(seconds / _TASK_SECONDS), restarts // 8))
+        tasks += [
+            Block(block.optimizer, block.hyperparameters, tuple(piece.tolist()))
+            for piece in np.array_split(np.array(block.starts), count)
+        ]
+    return tasks
 
 
 def checkpoints(steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -74,15 +84,17 @@ def checkpoints(steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.unique(np.concatenate([even, log]).round().astype(np.int64))
 
 
-def train_restarts(
-    problem: Problem, config: TrainingConfig, setting: Setting, *, record_path: bool = False
+def train_block(
+    problem: Problem, config: TrainingConfig, block: Block, *, record_path: bool = False
 ) -> Trajectories:
-    """Train the restarts of `setting`."""
+    """Train the starts of `block`: R rows, in their order."""
     return train(
         problem,
-        config.optimizers[setting.optimizer],
-        learning_rate=setting.learning_rate,
-        starts=starts(problem, restarts=setting.restarts, seed=config.seed, first=setting.first),
+        config.optimizers[block.optimizer],
+        learning_rate=block.learning_rate,
+        starts=np.concatenate(
+            [starts(problem, restarts=1, seed=config.seed, first=i) for i in block.starts]
+        ),
         steps=config.steps,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -92,11 +104,11 @@ def train_restarts(
     )
 
 
-def run_task(problem: Problem, config: TrainingConfig, setting: Setting) -> SettingResult:
-    """Train and classify `setting` on one BLAS thread: more would change the rounding."""
+def run_task(problem: Problem, config: TrainingConfig, block: Block) -> BlockResult:
+    """Train and classify `block` on one BLAS thread: more would change the rounding."""
     with threadpool_limits(1):
         begin = time.perf_counter()
-        run = train_restarts(problem, config, setting)
+        run = train_block(problem, config, block)
         middle = time.perf_counter()
         outcomes = classify(problem, run, config.thresholds)
         held_out = problem.validation_loss(run.weights)
@@ -116,7 +128,7 @@ def run_task(problem: Problem, config: TrainingConfig, setting: Setting) -> Sett
         reason=np.array([str(r) for r in outcomes.reason]),
     )
     seconds = middle - begin, end - middle, time.time()
-    return SettingResult(setting, table, curves_of(run), *seconds, sharpness_of(run))
+    return BlockResult(block, table, curves_of(run), *seconds, sharpness_of(run))
 
 
 def curves_of(run: Trajectories) -> Curves:
@@ -140,10 +152,3 @@ def sharpness_of(run: Trajectories) -> SharpnessHistory | None:
 def sharpness_limit(setting: Setting, spec: JobSpec) -> float:
     """The sharpness above which the optimizer of `setting` leaves a quadratic at its rate."""
     return spec.search.rules[setting.optimizer].stability_limit / setting.learning_rate
-
-
-def label(rule: Optimizer) -> str:
-    """`adam`, or `adam(beta1=0.8)` where a hyperparameter is not the default."""
-    default = type(rule)().hyperparameters
-    changed = [f"{k}={v:g}" for k, v in rule.hyperparameters.items() if v != default[k]]
-    return f"{rule.name}({', '.join(changed)})" if changed else rule.name

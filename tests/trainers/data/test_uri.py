@@ -208,26 +208,3 @@ def test_a_wrong_file_uri_is_a_wrong_path(files: dict[str, Path]) -> None:
     uri = files["csv"].with_name("rows.csv").as_uri()
     with pytest.raises(InvalidInput, match=r"does not exist; the nearest file there is 'the rows"):
         load(uri, target="y")
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("rows.csv", "rows.csv"),
-        ("s3://bucket/rows.csv", "s3://bucket/rows.csv"),
-        ("https://token@host/a.csv", "https://***@host/a.csv"),
-        ("https://me:p@ss/w?rd#@host/a.csv", "https://***@host/a.csv"),
-        ("https://h/a.csv?sig=s&n=1#part", "https://h/a.csv?sig=***&n=***"),
-        ("https://h/a.csv?bare-token", "https://h/a.csv?***"),
-        ("https://h/a.csv?sig=a=b&&c=", "https://h/a.csv?sig=***&&c=***"),
-        ("postgresql:me:hush@host/a", "postgresql:***@host/a"),
-        ("http:/me:hush@host/a", "http:/***@host/a"),
-        ("//me:hush@host/a", "//***@host/a"),
-        ("simplecache::https://me:hush@host/a", "simplecache:***@host/a"),
-        ("me@work.csv", "me@work.csv"),
-        ("what?.csv", "what?.csv"),
-        ("https://h/a.csv?a=1?b=2", "https://h/a.csv?a=***"),
-    ],
-)
-def test_credentials_are_masked(text: str, shown: str) -> None:
-    assert masked(text) == shown

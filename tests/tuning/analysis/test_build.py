@@ -18,10 +18,11 @@ from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
 from tuning.analysis.build import build_report
 from tuning.report.model import Report, SettingRow
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.spec.job import JobSpec, read_spec
 from tuning.study import StudyStore
-from tuning.trial.result import SettingResult
+from tuning.trial.result import SettingResult, of_role
+from tuning.trial.setting import Role
 
 WELLS: dict[str, Any] = {
     "problem": {"name": "double-well"},
@@ -148,7 +149,7 @@ def test_the_study_alone_gives_the_report(
     last = seen[-1]
     assert last.finished
     assert (last.running, last.lost) == (0, 0)
-    assert last.restarts_done == sum(r.setting.restarts for r in results)
+    assert last.restarts_done == sum(len(r.restarts) for r in results)
     assert all(p.running > 0 for p in seen[:-1])
 
 
@@ -192,7 +193,7 @@ def test_every_number_of_a_row_again(
     best = DoubleWell().known_minimum
     assert best is not None
     for row, result in zip(rows, results, strict=True):
-        table, total = result.restarts, result.setting.restarts
+        table, total = result.restarts, len(result.restarts)
         assert (row.number, row.restarts) == (result.setting.number, total)
         assert row.optimizer == ("gd", "momentum")[result.setting.optimizer]
         assert row.learning_rate == result.setting.learning_rate
@@ -244,7 +245,7 @@ def test_every_number_of_a_row_again(
 def test_the_rest_of_the_report_again(
     wells: tuple[JobSpec, list[SettingResult], Report],
 ) -> None:
-    spec, results, report = wells
+    _, results, report = wells
     best = report.best_stable
     assert best is not None
     chosen = report.settings[best.number]
@@ -277,7 +278,7 @@ def test_the_rest_of_the_report_again(
     for name, sensitivity in report.sensitivity.items():
         mine = sorted(
             (r.setting.learning_rate, min(r.value, report.start_loss))
-            for r in results[: spec.search.settings]
+            for r in of_role(results, Role.SEARCH)
             if ("gd", "momentum")[r.setting.optimizer] == name
         )
         rate, loss = np.array(mine).T

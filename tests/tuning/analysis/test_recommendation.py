@@ -21,6 +21,7 @@ from tests.support.made_results import (
     answer,
     job,
     result,
+    setting,
     slow,
 )
 from tuning.analysis.basin_labels import Labels
@@ -33,7 +34,8 @@ from tuning.analysis.recommendation import (
     upper_bound,
 )
 from tuning.spec.job import JobSpec
-from tuning.trial.result import Role, Setting, SettingResult
+from tuning.trial.result import SettingResult
+from tuning.trial.setting import Role, Setting
 
 Truth = Callable[[Setting], Sequence[Row]]
 
@@ -116,8 +118,8 @@ def test_the_winner_is_the_cheapest_stable_setting() -> None:
     assert verdict.candidates == 2
     assert verdict.refused == ()
     assert asked == [
-        Setting(4, 0, 0.1, Role.CONFIRMATION, 64, 64),
-        Setting(5, 0, 0.2, Role.CONFIRMATION, 64, 64),
+        setting(4, 0.1, role=Role.CONFIRMATION, first=64, restarts=64),
+        setting(5, 0.2, role=Role.CONFIRMATION, first=64, restarts=64),
     ]
     assert [r.setting.number for r in verdict.confirmed] == [4, 5]
 
@@ -208,7 +210,7 @@ def test_with_too_few_restarts_the_confirmation_decides() -> None:
     verdict, asked = play(search, spec)
     assert winner(verdict) == 0
     assert verdict.candidates == 1
-    assert [(s.first, s.restarts) for s in asked] == [(8, 59)] * 2
+    assert [s.starts for s in asked] == [tuple(range(8, 8 + 59))] * 2
     assert winner(play(search, spec, lambda _: [OSCILLATING] + [GOOD] * 58)[0]) is None
 
 

@@ -13,9 +13,10 @@ from tests.support.fake_cluster import ADDRESS, FakeRay, add, new_url, tell
 from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.surefoot_command import Ran, complaint, surefoot
 from tuning.cli import cluster, follow
-from tuning.cluster import handle, submit
-from tuning.jobs.base import FAILURE, REPORT
+from tuning.cli.exit_codes import ExitCode
+from tuning.cluster import launch, submit
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE, HEADER, MLFLOW_MISSING, REPORT
 from tuning.storage.postgres_lease import PostgresLease
 
 JOB = """
@@ -49,7 +50,7 @@ def with_held(postgres: Postgres) -> str:
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(submit, "RayJobs", fake)
-    monkeypatch.setattr(handle, "RayJobs", fake)
+    monkeypatch.setattr(launch, "RayJobs", fake)
     return fake
 
 
@@ -141,7 +142,7 @@ def test_following_waits_for_a_database_that_is_away(
 
     monkeypatch.setattr(follow, "time", Clock)
     ran = call("submit", path, *(["-q"] if quiet else []))
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     first, away, last = ran.err.splitlines()
     assert first.startswith(f"surefoot: job {job.id} has been submitted before; it is waiting")
     assert away.startswith("surefoot: cannot reach the database postgresql+psycopg://surefoot:***")
@@ -161,14 +162,14 @@ def test_ctrl_c_leaves_the_job_to_itself(
 
     monkeypatch.setattr(follow, "time", Clock)
     ran = call("submit", write(JOB.replace("steps = 5", "steps = 9")))
-    assert ran.code == 130
+    assert ran.code == ExitCode.INTERRUPTED
     assert "surefoot: the job goes on; see surefoot status wells-" in ran.err
 
 
 def test_jobs_of_this_machine_are_not_the_cluster_s(call: Call, tmp_path: Path) -> None:
     folder = tmp_path / "jobs" / "local-1"
     folder.mkdir(parents=True)
-    (folder / "job.json").write_text("{}", encoding="utf-8")
+    (folder / HEADER).write_text("{}", encoding="utf-8")
     line = complaint(call("logs", "local-1"))
     assert line.endswith(f"on this machine ({folder}), not on the cluster")
     line = complaint(call("stop", "local-1"))
@@ -265,10 +266,10 @@ def test_the_keeper_says_that_it_is_there_and_ends_quietly(
 ) -> None:
     from tuning.cluster import supervisor
 
-    def interrupted(_: supervisor.Keeper) -> None:
+    def interrupted(_: supervisor.Supervisor) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(supervisor.Keeper, "run", interrupted)
+    monkeypatch.setattr(supervisor.Supervisor, "run", interrupted)
     ran = call("keep")
     said = "the keeper looks after the cluster's jobs; Ctrl-C ends it\n"
     assert (ran.code, ran.out, ran.err) == (0, said, "")
@@ -281,7 +282,7 @@ FAILED = "the problem raised in setting 2: OSError: no"
 def test_a_failure_is_in_the_status(call: Call, url: str) -> None:
     job = add(ClusterJobs(url), "failing")
     job.write(FAILURE, "the problem raised in setting 2:\nTraceback\nOSError: no\n")
-    job.write("mlflow-missing.txt", "MLflow lacks 3 runs\n")
+    job.write(MLFLOW_MISSING, "MLflow lacks 3 runs\n")
     facts = json.loads(call("status", "failing", "--json").out)
     assert (facts["state"], facts["failure"]) == ("failed", FAILED)
     assert facts["mlflow"] == "MLflow lacks 3 runs"

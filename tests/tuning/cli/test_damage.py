@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.surefoot_command import WELLS, complaint, surefoot, without_run
+from tuning.cli.exit_codes import ExitCode
 from tuning.cli.main import main
+from tuning.jobs.files import HEADER, REPORT, REPORT_PAGE, STUDY
 from tuning.jobs.local import LocalJobs
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -36,7 +38,7 @@ def home(wells: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", "1"])
 def test_a_damaged_header(home: Path, content: str) -> None:
-    path = home / "jobs" / "wells-1" / "job.json"
+    path = home / "jobs" / "wells-1" / HEADER
     path.write_text(content)
     for arguments in (*LOOKING, ["list"], ["status", "wells-2"]):
         assert f"{path} is damaged: it lacks " in complaint(surefoot(home, *arguments))
@@ -44,7 +46,7 @@ def test_a_damaged_header(home: Path, content: str) -> None:
 
 @pytest.mark.parametrize("content", ["", "{}", "[]"])
 def test_a_damaged_report_is_made_again(home: Path, content: str) -> None:
-    path = home / "jobs" / "wells-1" / "report.json"
+    path = home / "jobs" / "wells-1" / REPORT
     whole = path.read_text()
     path.write_text(content)
     ran = surefoot(home, "report", "wells-1", "--format", "json")
@@ -55,7 +57,7 @@ def test_a_damaged_report_is_made_again(home: Path, content: str) -> None:
 
 def test_a_study_that_lost_a_line(home: Path) -> None:
     """What follows the gap would be taken for other settings."""
-    path = home / "jobs" / "wells-1" / "study.log"
+    path = home / "jobs" / "wells-1" / STUDY
     lines = path.read_text().splitlines(keepends=True)
     trials = [i for i, line in enumerate(lines) if json.loads(line)["op_code"] == 4]
     del lines[trials[1]]
@@ -85,7 +87,7 @@ def test_a_disk_that_is_full_at_the_report(
     written = Path.write_bytes
 
     def fill(path: Path, data: bytes) -> int:
-        if "report.html" in path.name:
+        if REPORT_PAGE in path.name:
             written(path, data[:10])
             raise OSError(errno.ENOSPC, "No space left on device")
         return written(path, data)
@@ -93,9 +95,9 @@ def test_a_disk_that_is_full_at_the_report(
     monkeypatch.setattr(Path, "write_bytes", fill)
     ran = surefoot(tmp_path, "run", write(WELLS), "--workers", "inline", "-q")
     folder = LocalJobs(tmp_path).job("wells-1").folder
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert ran.err.splitlines() == [
-        f"surefoot: job wells-1 failed: {folder / 'report.html'}: cannot be written: "
+        f"surefoot: job wells-1 failed: {folder / REPORT_PAGE}: cannot be written: "
         "No space left on device",
         "surefoot: what was done is kept. Once mended, go on with: surefoot resume wells-1",
     ]

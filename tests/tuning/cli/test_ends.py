@@ -23,7 +23,10 @@ import pytest
 from tests.support.processes import end, living, wait_until_gone
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import InvalidInput
-from tuning.jobs.local import LocalJobs, State
+from tuning.cli.exit_codes import ExitCode
+from tuning.jobs.base import State
+from tuning.jobs.files import LEASE
+from tuning.jobs.local import LocalJobs
 from tuning.storage.file_lease import holder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -85,7 +88,7 @@ def test_a_problem_that_raises(
     home, job = tmp_path / "home", write(STEEP_JOB)
     module(RAISING)
     ran = surefoot(home, "run", job, "--workers", "inline", "-q")
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert ran.out == ""
     first, *trace = ran.err.splitlines()
     wanted = "job Steep-1 failed: the problem raised in setting 2 (learning rate 5):"
@@ -94,6 +97,9 @@ def test_a_problem_that_raises(
     assert any(f'{tmp_path / "steep_wells.py"}", line 11, in loss_and_gradient' in t for t in trace)
     assert "ArithmeticError: beyond the table" in trace
     assert trace[-1].endswith("Once mended, go on with: surefoot resume Steep-1")
+    events = (home / "jobs" / "Steep-1" / "coordinator-events.txt").read_text(encoding="utf-8")
+    assert events in ran.err
+    assert events.endswith("raised (ArithmeticError: beyond the table): the job fails\n")
 
     # What was done is kept, and can be looked at.
     facts = json.loads(surefoot(home, "status", "Steep-1", "--json").out)
@@ -122,7 +128,7 @@ def test_a_problem_that_raises_at_once(
 ) -> None:
     module(STEEP % "raise ArithmeticError('no such table')")
     ran = surefoot(tmp_path / "home", command, write(STEEP_JOB))
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert "ArithmeticError: no such table" in ran.err
     assert 'steep_wells.py", line 11' in ran.err
     assert not (tmp_path / "home").exists()
@@ -230,12 +236,12 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
         time.sleep(0.02)
     running = LocalJobs(outside.home).job("wells-1")
     assert running.state is State.RUNNING
-    who = holder(running.folder / "lease")
+    who = holder(running.folder / LEASE)
     assert who is not None
     assert who.pid == process.pid
     send(process.pid, number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == ExitCode.INTERRUPTED
     assert out == ""
     wanted = "interrupted; what was done is kept. Go on with: surefoot resume wells-1"
     assert err == f"surefoot: {wanted}\n"

@@ -19,9 +19,11 @@ import pytest
 import tuning
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import Basin
+from tuning.cli.exit_codes import ExitCode
 from tuning.cli.main import cli
+from tuning.jobs.files import LEASE, REPORT, REPORT_PAGE
 from tuning.jobs.local import LocalJobs
-from tuning.search.loop import results_of
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 
@@ -41,7 +43,7 @@ def test_run_prints_progress_the_report_and_where_it_is(wells: Path) -> None:
     assert [line for line in printed if line != line.rstrip()] == []
     assert printed[-2] == f"HTML report: {wells / 'jobs' / 'wells-1' / 'report.html'}"
     assert re.fullmatch(r"MLflow runs: experiment wells-1; see them with: \S+ ui", printed[-1])
-    assert (wells / "jobs" / "wells-1" / "report.html").stat().st_size > 1000
+    assert (wells / "jobs" / "wells-1" / REPORT_PAGE).stat().st_size > 1000
 
 
 def test_quiet_run_says_where_the_report_is(tmp_path: Path, write: Callable[..., str]) -> None:
@@ -73,7 +75,7 @@ def test_report_in_every_format(wells: Path, tmp_path: Path) -> None:
                 assert surefoot(wells, "report", "wells-1").out == shown.out
                 assert shown.out.split()[:20] == content.split()[:20]
             case "json":
-                assert content == shown.out == LocalJobs(wells).job("wells-1").read("report.json")
+                assert content == shown.out == LocalJobs(wells).job("wells-1").read(REPORT)
             case "csv":
                 rows = list(csv.DictReader(io.StringIO(content)))
                 assert content == shown.out
@@ -174,16 +176,16 @@ def test_replay_says_what_differs(wells: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("tuning.runner.replay.results_of", elsewhere)
     ran = surefoot(wells, "replay", "wells-1", "--setting", "0", "--restart", "0")
-    assert ran.code == 1
+    assert ran.code == ExitCode.FAILED
     assert "differs from the study in: loss" in ran.out
 
 
 def test_resume_of_a_finished_job_changes_nothing(wells: Path) -> None:
     folder = wells / "jobs" / "wells-1"
-    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "lease"}
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != LEASE}
     ran = surefoot(wells, "resume", "wells-1", "-q")
     assert (ran.code, ran.err) == (0, "")
-    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "lease"} == before
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.name != LEASE} == before
 
 
 def test_check_estimates_and_writes_nothing(

@@ -12,27 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.fake_cluster import ADDRESS, TABLE, FakeRay, emptied, new_url
+from tests.support.fake_cluster import ADDRESS, TABLE, FakeRay, emptied
 from tests.support.postgres_server import Postgres
 from trainers import Problem, get_problem
 from trainers.errors import Unavailable
 from tuning.cluster import driver, submit
-from tuning.execution.base import InProcessPool, Pool
-from tuning.jobs.base import FAILURE, REPORT, State
+from tuning.errors import LeaseHeld
+from tuning.execution import ray_pool
+from tuning.execution.base import Pool
+from tuning.execution.in_process import InProcessPool
+from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
-from tuning.runner import run
-from tuning.storage.file_lease import LeaseHeld
+from tuning.jobs.files import FAILURE, REPORT
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.trial.task import TrainingConfig
 
 NOWHERE = "http://127.0.0.1:1"  # of MLflow, which is away
 #: The sessions that hold a lease of this process.
 OURS = f"pg_stat_activity where application_name like 'surefoot {os.getpid()}@%'"
-
-
-@pytest.fixture(scope="module")
-def url(postgres: Postgres) -> str:
-    return new_url(postgres)
 
 
 @pytest.fixture
@@ -42,7 +39,7 @@ def job(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterJob]:
     def pool(problem: Problem, config: TrainingConfig, **_: Any) -> Pool:
         return InProcessPool(problem, config)
 
-    monkeypatch.setattr(run, "RayPool", pool)
+    monkeypatch.setattr(ray_pool, "RayPool", pool)
     monkeypatch.setattr(submit, "RayJobs", FakeRay())
     monkeypatch.setattr(driver, "_TRACKING_PATIENCE_SECONDS", 0.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
@@ -78,7 +75,7 @@ def test_the_lease_is_held_while_the_problem_is_made(job: ClusterJob, making: Ma
         return get_problem("double-well")
 
     making(make)
-    assert driver.coordinate(job.id) == 0, log(job)
+    assert driver.coordinate(job.id) is State.DONE, log(job)
     assert seen == [State.RUNNING]
     assert job.state is State.DONE
 
@@ -88,7 +85,7 @@ def test_data_that_cannot_be_had_now_are_no_failure(job: ClusterJob, making: Mak
         raise Unavailable("data = 's3://a/b.csv' cannot be fetched: the server answers 503")
 
     making(make)
-    assert driver.coordinate(job.id) == 1
+    assert driver.coordinate(job.id) is State.WAITING
     assert job.state is State.WAITING
     assert "leaves: data = 's3://a/b.csv' cannot be fetched" in log(job)
 
@@ -98,7 +95,7 @@ def test_a_failure_is_recorded(job: ClusterJob, making: Making) -> None:
         raise ArithmeticError("there is none")
 
     making(make)
-    assert driver.coordinate(job.id) == 1
+    assert driver.coordinate(job.id) is State.FAILED
     assert job.state is State.FAILED
     failure = job.read(FAILURE) or ""
     assert failure.startswith("the problem cannot be made on the cluster:\nTraceback")
@@ -123,7 +120,7 @@ def test_who_has_lost_the_lease_records_no_failure(
                 raise ArithmeticError("not on this machine")
 
         making(Taken)
-        assert driver.coordinate(job.id) == 1
+        assert driver.coordinate(job.id) is State.WAITING
         assert job.read(FAILURE) is None
         assert " leaves: " in log(job)
         with pytest.raises(LeaseHeld):
@@ -144,12 +141,12 @@ def test_the_lease_is_kept_and_a_stop_felt_while_mlflow_is_waited_for(
             time.sleep(0.1)
 
     with ThreadPoolExecutor(1) as thread:
-        code = thread.submit(driver.coordinate, job.id)
+        ended = thread.submit(driver.coordinate, job.id)
         soon(lambda: job.read(REPORT) is not None)
         [(lost, _)] = postgres.execute(f"select pid, pg_terminate_backend(pid) from {OURS}")
         soon(lambda: postgres.execute(f"select pid from {OURS}") not in ([], [(lost,)]))
         assert not job.entry.complete
         job.want("stop")
-        assert code.result(timeout=30) == 130
+        assert ended.result(timeout=30) is State.STOPPED
     assert job.holder is None
     assert "stopped; what was done is kept" in log(job)

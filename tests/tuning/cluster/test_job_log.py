@@ -1,4 +1,4 @@
-"""What a coordinator says is kept, in order and whole; and what it sees of the others."""
+"""What a coordinator says is kept, in order and whole."""
 
 from __future__ import annotations
 
@@ -6,36 +6,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from tests.support.fake_cluster import add, emptied, new_url, until
+from tests.support.fake_cluster import until
 from tests.support.postgres_server import Postgres
-from trainers import InvalidInput
-from tuning.cluster import driver
-from tuning.cluster.driver import Heartbeat, JobLog
-from tuning.jobs.cluster import ClusterJob, ClusterJobs
-from tuning.storage.postgres_lease import PostgresLease
-
-
-@pytest.fixture(scope="module")
-def url(postgres: Postgres) -> str:
-    return new_url(postgres)
-
-
-@pytest.fixture
-def job(url: str) -> Iterator[ClusterJob]:
-    with emptied(ClusterJobs(url)) as database:
-        yield add(database)
+from tuning.cluster import job_log as module
+from tuning.cluster.job_log import JobLog
+from tuning.jobs.cluster import ClusterJob
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The last words take no ten seconds."""
-    monkeypatch.setattr(driver, "_LAST_WORDS_SECONDS", 0.3)
-    monkeypatch.setattr(driver, "_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.3)
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.1)
     yield
     until(lambda: all(thread.name != "job-log" for thread in threading.enumerate()))
 
@@ -107,7 +93,7 @@ def test_the_log_of_a_job_that_was_deleted(job: ClusterJob) -> None:
     with JobLog(job) as job_log:
         job_log.say("said")
         until(lambda: texts(job) == ["said"])
-        job.delete()
+        job.erase()
         job_log.say("too late")
     assert texts(job) == []
 
@@ -138,62 +124,3 @@ def test_who_reads_on_misses_no_line_of_two_writers(job: ClusterJob) -> None:
     other.join()
     assert seen == []
     assert texts(job) == ["slow", "fast"]
-
-
-def test_the_heartbeat_counts_jobs_at_work_and_sees_a_stop(
-    job: ClusterJob, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: now.seconds + 1000))
-    heartbeat, url = Heartbeat(job), job.database.url
-    add(job.database, "waits")
-    add(job.database, "works")
-
-    def felt() -> int:
-        now.seconds += 2
-        heartbeat.check()
-        return heartbeat.active
-
-    with PostgresLease(url, "job"):
-        assert felt() == 1
-        with PostgresLease(url, "works"), PostgresLease(url, "no job of ours"):
-            assert heartbeat.active == 1
-            heartbeat.check()
-            assert heartbeat.active == 1  # not before its time
-            assert felt() == 2
-            postgres.stop()
-            try:
-                assert felt() == 2  # the last that it knew
-            finally:
-                postgres.start()
-    ClusterJob(job.database, "works").want("stop")
-    assert felt() == 0
-    job.want("stop")
-    with pytest.raises(KeyboardInterrupt):
-        felt()
-
-
-def test_the_heartbeat_of_a_job_that_is_complete(job: ClusterJob) -> None:
-    job.completed()
-    Heartbeat(job).check()  # it is not stopped for that
-    job.want("stop")
-    with pytest.raises(KeyboardInterrupt):
-        Heartbeat(job).check()
-
-
-def test_the_heartbeat_of_a_job_that_was_deleted(job: ClusterJob) -> None:
-    heartbeat = Heartbeat(job)
-    job.delete()
-    with pytest.raises(KeyboardInterrupt):
-        heartbeat.check()
-
-
-def test_a_password_that_is_being_changed_stops_no_job(
-    job: ClusterJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heartbeat = Heartbeat(job)
-    monkeypatch.setattr(job.database, "url", job.database.url.replace(":s3cret", ":other-s3cret"))
-    with pytest.raises(InvalidInput, match="authentication failed"):
-        job.database.entries()
-    heartbeat.check()
-    assert heartbeat.active == 1

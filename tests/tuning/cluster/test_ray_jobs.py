@@ -9,7 +9,8 @@ import pytest
 
 from trainers import InvalidInput
 from tuning.cluster import ray_jobs
-from tuning.cluster.ray_jobs import RayJobs, RayUnreachable, authorization
+from tuning.cluster.ray_jobs import RayJobs, authorization
+from tuning.errors import RayUnreachable
 
 
 def test_the_token_is_read_when_it_is_needed(

@@ -21,29 +21,26 @@ from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.surefoot_command import surefoot
 from trainers import InvalidInput, ProblemFailed
 from tuning import tracking
-from tuning.cluster import handle
+from tuning.cli.exit_codes import ExitCode
+from tuning.cluster import launch
 from tuning.cluster import submit as submitting
 from tuning.cluster.handle import SubmittedJob
-from tuning.cluster.ray_jobs import RayUnreachable
 from tuning.cluster.submit import submit
-from tuning.jobs.base import FAILURE, HEADER, State
+from tuning.errors import RayUnreachable
+from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE, HEADER, REPORT
 from tuning.storage.postgres_lease import PostgresLease
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def url(postgres: Postgres) -> str:
-    return new_url(postgres)
 
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(submitting, "RayJobs", fake)
-    monkeypatch.setattr(handle, "RayJobs", fake)
-    monkeypatch.setattr("tuning.cluster.launch.MOST_AT_ONCE", 1000)  # nobody works on these jobs
+    monkeypatch.setattr(launch, "RayJobs", fake)
+    monkeypatch.setattr(launch, "MAX_COORDINATORS", 1000)  # nobody works on these jobs
     return fake
 
 
@@ -266,7 +263,7 @@ def test_jobs_are_found_again_from_another_program(
 
 def test_a_complete_job_is_not_stopped(send: Send, ray: FakeRay) -> None:
     job = send(seed=11)
-    job._job.write("report.json", "{}")
+    job._job.write(REPORT, "{}")
     job._job.completed()
     job.stop()
     assert ray.stopped == []
@@ -319,7 +316,7 @@ def test_no_password_is_kept_or_shown(
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("SUREFOOT_STORAGE_URL", url)
                 ran = surefoot(tmp_path, *command)
-            assert ran.code == 1
+            assert ran.code == ExitCode.FAILED
             assert ran.err.startswith("surefoot: cannot reach the database postgresql+psycopg://")
             assert ran.err.count("\n") == 1
             shown += [ran.out, ran.err]

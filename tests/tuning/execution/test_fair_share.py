@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fake_cluster import TABLE
+from tests.support.made_results import block
 from trainers import get_problem
 from tuning.execution.base import TaskId
 from tuning.execution.fair_share import Share
 from tuning.execution.ray_pool import OnCluster, RayPool
 from tuning.spec.job import read_spec
-from tuning.trial.result import Role, Setting
 from tuning.trial.task import TrainingConfig
 
 counts = st.integers(0, 200)
@@ -165,7 +165,7 @@ def test_a_free_slot_is_taken_once_however_long_ray_s_numbers_stay(
     cluster = OnCluster(1.0, Share(None, lambda: 4))  # whose part is two slots
     pool = RayPool(get_problem("xor"), TrainingConfig.of(read_spec(TABLE)), cluster=cluster)
     for number in range(100):
-        pool.submit(TaskId(number, 0), Setting(number, 0, 0.1, Role.SEARCH, 0, 4))
+        pool.submit(TaskId(number, 0), block(0.1, restarts=4))
     assert len(handed) == 2
     time.sleep(0.6)
     pool.wait(0.0)

@@ -16,11 +16,13 @@ from ray.exceptions import OwnerDiedError
 import tuning
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
-from tuning.execution.base import Done, Failed, InProcessPool, Lost, TaskId
-from tuning.execution.ray_pool import ONE_THREAD, RayPool
+from tuning.execution.base import Done, Event, Failed, Lost, TaskId, TaskProgress
+from tuning.execution.in_process import InProcessPool
+from tuning.execution.ray_pool import RayPool
+from tuning.execution.ray_session import ONE_THREAD
 from tuning.search.loop import Progress
 from tuning.testing import POOL_CHECKS, OpenPool
-from tuning.testing.pools import CONFIG, RESTARTS, STEPS, carry_out, collect, facts, setting
+from tuning.testing.pools import CONFIG, RESTARTS, STEPS, carry_out, collect, facts, task
 from tuning.testing.problems import Bowl
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -71,6 +73,21 @@ def test_it_does_what_every_pool_must(
     check(pool)
 
 
+class Telling(InProcessPool):
+    """Says how far each task is, as a pool may."""
+
+    def wait(self, timeout: float) -> list[Event]:
+        ended = super().wait(timeout)
+        return [e for end in ended for e in (TaskProgress(end.task_id, STEPS // 2), end)]
+
+
+def test_a_pool_may_say_how_far_its_tasks_are() -> None:
+    tasks = [task(n) for n in range(3)]
+    silent, telling = (carry_out(pool(Bowl(), CONFIG), tasks) for pool in (InProcessPool, Telling))
+    assert sorted(silent) == sorted(telling)
+    assert all(facts(silent[one]) == facts(telling[one]) for one in silent)
+
+
 # ------------------------------------------------------------------------------------ Ray alone
 
 
@@ -78,7 +95,7 @@ def test_it_does_what_every_pool_must(
 def test_workers_start_with_one_thread() -> None:
     """Set before NumPy is imported there, for what is not under threadpoolctl's rule."""
     pool = RayPool(Environment(), CONFIG)
-    (event,) = carry_out(pool, [setting(0)]).values()
+    (event,) = carry_out(pool, [task(0)]).values()
     pool.close()
     assert isinstance(event, Done)
     assert event.result.restarts.validation_loss.tolist() == [float(len(ONE_THREAD))] * RESTARTS
@@ -87,7 +104,7 @@ def test_workers_start_with_one_thread() -> None:
 @pytest.mark.usefixtures("ray")
 def test_a_problem_that_does_not_arrive_is_the_problem_s_failure() -> None:
     pool = RayPool(Immovable(), CONFIG)
-    (event,) = carry_out(pool, [setting(0)]).values()
+    (event,) = carry_out(pool, [task(0)]).values()
     pool.close()
     assert isinstance(event, Failed)
     assert "cannot live here" in event.trace
@@ -102,7 +119,7 @@ def test_a_problem_that_the_cluster_has_lost_is_no_failure() -> None:
 
     pool = RayPool(Bowl(), CONFIG)
     pool._remote = pool._ray.remote(max_retries=0)(lose)
-    (event,) = carry_out(pool, [setting(0)]).values()
+    (event,) = carry_out(pool, [task(0)]).values()
     pool.close()
     assert isinstance(event, Lost)
     assert "OwnerDiedError" in event.why
@@ -113,7 +130,7 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path: Path) -> None:
     pool = RayPool(Deadly(tmp_path / "killed"), CONFIG)
     try:
         first = TaskId(0, 0)
-        pool.submit(first, setting(0))
+        pool.submit(first, task(0))
         begin = time.monotonic()
         (event,) = collect(pool, 1)
         # 2 s on an idle machine, and a worker must be started first.
@@ -124,8 +141,8 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path: Path) -> None:
         assert len(event.why.splitlines()) == 1
         # Ray did not try again behind our back, and goes on.
         assert pool.wait(1.0) == []
-        (again,) = carry_out(pool, [setting(0)]).values()
-        (calm,) = carry_out(InProcessPool(DoubleWell(), CONFIG), [setting(0)]).values()
+        (again,) = carry_out(pool, [task(0)]).values()
+        (calm,) = carry_out(InProcessPool(DoubleWell(), CONFIG), [task(0)]).values()
         assert facts(again) == facts(calm)
     finally:
         pool.close()

@@ -16,12 +16,14 @@ from tests.support.fake_cluster import ADDRESS, add, emptied, new_url, tell
 from tests.support.postgres_server import Postgres
 from trainers import InvalidInput
 from tuning.cluster.launch import submission_of
-from tuning.jobs.base import FAILURE, HEADER, REPORT, Job, State
+from tuning.errors import LeaseHeld
+from tuning.jobs.base import Job, State
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import FAILURE, HEADER, REPORT
 from tuning.jobs.local import LocalJob
 from tuning.jobs.schema import Entry
 from tuning.spec.job import read_spec
-from tuning.storage.file_lease import Holder, LeaseHeld
+from tuning.storage.file_lease import Holder
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study.counts import counts
 
@@ -106,22 +108,22 @@ def test_delete_takes_all_of_it_unless_somebody_is_at_work(database: ClusterJobs
         tell(each, 0, 1)
     assert (job.told, other.told) == (2, 2)
     with PostgresLease(database.url, "job"), pytest.raises(LeaseHeld):
-        job.delete()
+        job.erase()
     assert (job.told, len(job.lines())) == (2, 1)
-    job.delete()
+    job.erase()
     assert counts(database.url) == {"other": 2}
-    assert (job.lines(), job.read_bytes("job.json")) == ([], None)
+    assert (job.lines(), job.read_bytes(HEADER)) == ([], None)
     assert [entry.id for entry in database.entries()] == ["other"]
     # Nothing of it is found by a job of the same name.
     again = add(database)
     assert (again.told, again.lines(), again.state) == (0, [], State.WAITING)
-    again.delete()  # one whose study nobody has made
+    again.erase()  # one whose study nobody has made
 
 
 def test_a_coordinator_that_comes_after_delete_leaves_nothing(database: ClusterJobs) -> None:
     job = add(database)
     tell(job, 0)
-    job.delete()
+    job.erase()
     job.write(FAILURE, "why")
     job.want("run")
     job.completed()
@@ -136,9 +138,9 @@ def test_a_folder_stays_while_somebody_is_at_work_on_its_study(url: str, tmp_pat
     header = {"spec": spec.model_dump(mode="json"), "problem": {}, "created": "", "folder": ""}
     job.write(HEADER, json.dumps(header))
     with PostgresLease(url, job.id), pytest.raises(LeaseHeld):
-        job.delete()
+        job.erase()
     assert job.read(HEADER)
-    job.delete()  # one whose study nobody has made
+    job.erase()  # one whose study nobody has made
     assert not job.folder.exists()
 
 
@@ -245,12 +247,12 @@ def test_a_reader_may_look_and_no_more(database: ClusterJobs, postgres: Postgres
         refused = [
             lambda: reader.add("x", "ann", ADDRESS, 1, {}),
             lambda: mine.write(FAILURE, "x"),
-            lambda: mine.remove("job.json"),
+            lambda: mine.remove(HEADER),
             lambda: mine.say("x"),
             lambda: mine.want("stop"),
             lambda: mine.claim(0),
             mine.completed,
-            mine.delete,
+            mine.erase,
         ]
         for call in refused:
             with pytest.raises(

@@ -9,10 +9,11 @@ import pytest
 from tests.support.fake_cluster import add, new_url
 from tests.support.postgres_server import Postgres
 from trainers import InvalidInput
+from tuning.errors import Unreachable
 from tuning.jobs.cluster import ClusterJob, ClusterJobs
+from tuning.jobs.files import HEADER
 from tuning.jobs.local import LocalJob
 from tuning.jobs.lookup import cluster, find_job
-from tuning.storage.postgres import Unreachable
 
 LACKING = "postgresql+psycopg://ann:hush@127.0.0.1:1/none"
 
@@ -24,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SUREFOOT_STORAGE_URL", raising=False)
     job = tmp_path / "jobs" / "local-1"
     job.mkdir(parents=True)
-    (job / "job.json").write_text(
+    (job / HEADER).write_text(
         '{"spec": {}, "problem": {}, "created": "", "folder": ""}', encoding="utf-8"
     )
     return tmp_path

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.surefoot_command import complaint, surefoot
 from trainers.data.uri import fetch
+from tuning.jobs.files import HEADER
 
 # A place in this process's memory: there, user and query are a part of the name.
 PLACE = "me:hush@host/rows.csv?token=hush2"
@@ -39,7 +40,7 @@ def test_credentials_are_in_the_header_and_nowhere_else(
     assert ran.code in (0, 3)
     assert json.loads(ran.out)["job"]["problem"]["data"] == "memory://***@host/rows.csv?token=***"
     files = [path for path in home.rglob("*") if path.is_file()]
-    assert [p.name for p in files if b"hush" in p.read_bytes()] == ["job.json"]
+    assert [p.name for p in files if b"hush" in p.read_bytes()] == [HEADER]
     assert "hush" not in ran.out + ran.err
 
     fetch.cache_clear()  # as in another process, to which other data are given

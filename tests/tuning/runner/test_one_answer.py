@@ -20,10 +20,13 @@ import tuning
 from trainers import InvalidInput, Problem
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
-from tuning.jobs.local import LocalJobs, State
+from tuning.jobs.base import State
+from tuning.jobs.files import REPORT, STUDY
+from tuning.jobs.local import LocalJobs
 from tuning.report.export import to_toml
 from tuning.report.model import Report
-from tuning.search.loop import Progress, results_of
+from tuning.search.loop import Progress
+from tuning.search.records import results_of
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 from tuning.trial.task import split_into_tasks
@@ -183,7 +186,7 @@ def test_the_report_can_be_loaded(runs: Runs, name: str) -> None:
     run = runs[name, "inline"]
     loaded = tuning.load_report(run.id, home=run.home)
     assert answer(loaded) == answer(run.report)
-    saved = LocalJobs(run.home).job(run.id).read("report.json")
+    saved = LocalJobs(run.home).job(run.id).read(REPORT)
     assert saved == run.report.to_json()
 
 
@@ -207,10 +210,10 @@ def test_restarts_are_trained_again_bit_for_bit(runs: Runs, name: str, workers: 
     diverged = [r.setting.number for r in results if r.restarts.diverged.any()]
     for number in {0, len(results) // 2, last, *diverged[:1]}:
         result = results[number]
-        first, count = result.setting.first, result.setting.restarts
-        for restart in (first, first + count // 2, first + count - 1):
+        starts = result.setting.starts
+        for restart in (starts[0], starts[len(starts) // 2], starts[-1]):
             again = tuning.replay(run.id, setting=number, restart=restart, home=run.home)
-            i = restart - first
+            i = starts.index(restart)
             assert again.differences == ()
             assert again.learning_rate == result.setting.learning_rate
             assert again.outcome.loss == pytest.approx(result.restarts.loss[i], abs=0, nan_ok=True)
@@ -395,9 +398,9 @@ def test_an_interrupted_job_is_resumed(
     assert answer(report) == answer(whole)
     assert LocalJobs(tmp_path).job(stopped).state is State.DONE
     # And again: nothing is left to do.
-    before = (tmp_path / "jobs" / stopped / "study.log").read_bytes()
+    before = (tmp_path / "jobs" / stopped / STUDY).read_bytes()
     assert answer(tuning.resume(stopped, home=tmp_path)) == answer(whole)
-    assert (tmp_path / "jobs" / stopped / "study.log").read_bytes() == before
+    assert (tmp_path / "jobs" / stopped / STUDY).read_bytes() == before
 
 
 def test_a_class_of_a_function_is_resumed_by_another_process(tmp_path: Path) -> None:

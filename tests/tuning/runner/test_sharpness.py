@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import tuning
-from tests.support.made_results import GOOD, job, result, same
+from tests.support.made_results import GOOD, block, block_answer, job, result, same, setting
 from tests.support.surefoot_command import results_in, surefoot
 from trainers import Problem
 from trainers.problem import FloatArray
+from tuning.cli.exit_codes import ExitCode
 from tuning.runner.estimate import estimate
 from tuning.runner.mlflow_projection import setting_run
 from tuning.trial.curves import SharpnessHistory
@@ -80,13 +81,17 @@ def test_a_study_from_before_it_existed_still_loads() -> None:
 
 def test_joined_parts_are_the_whole() -> None:
     parts = [
-        replace(result(0, 0.1, [GOOD]), sharpness=measured([[1.0], [2.0]])),
-        replace(result(0, 0.1, [GOOD, GOOD], first=1), sharpness=measured([[3.0, 4.0]] * 2)),
+        replace(block_answer(block(0.1), [GOOD] * 2), sharpness=measured([[1.0, 2.0]] * 2)),
+        replace(
+            block_answer(block(0.1, first=2), [GOOD] * 2),
+            sharpness=measured([[3.0, 4.0], [5.0, 6.0]]),
+        ),
     ]
-    whole = SettingResult.join(parts).sharpness
+    whole = SettingResult.join(setting(0, 0.1, restarts=4), parts).sharpness
     assert whole is not None
-    np.testing.assert_array_equal(whole.values, [[1.0, 3.0, 4.0], [2.0, 3.0, 4.0]])
-    assert SettingResult.join([result(0, 0.1, [GOOD])]).sharpness is None
+    np.testing.assert_array_equal(whole.values, [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 5.0, 6.0]])
+    silent = SettingResult.join(setting(0, 0.1), [block_answer(block(0.1), [GOOD] * 2)])
+    assert silent.sharpness is None
 
 
 def test_quantiles_count_the_diverged_as_infinite_and_are_few() -> None:
@@ -199,5 +204,5 @@ def test_help_says_how_to_ask(wells: Path, write: Callable[..., str]) -> None:
         '[problem]\nname = "double-well"\n[training]\nsteps = 100\nsharpness_every = 101\n'
     )
     refused = surefoot(wells, "check", path)
-    assert refused.code == 2
+    assert refused.code == ExitCode.USAGE
     assert "sharpness_every = 101 is more than the 100 steps" in refused.err

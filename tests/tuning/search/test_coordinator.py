@@ -11,10 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.support.made_results import block, setting
 from tests.support.simulated_study import World, carry_out, facts, make_plan, one_after_another
 from tuning.execution.base import Done, Failed, Lost, TaskId
-from tuning.search.coordinator import MAX_RETRIES, Coordinator, Fail, Finish, Submit, Tell
-from tuning.trial.result import Role, Setting
+from tuning.search.actions import Fail, Finish, Submit, Tell
+from tuning.search.coordinator import MAX_RETRIES, Coordinator
 
 
 class Simulation(RuleBasedStateMachine):
@@ -104,8 +105,8 @@ def test_ten_thousand_workers() -> None:
     """10,000 tasks in flight, 40,000 in all, one in ten of them lost: measured 2 s on one core."""
     plan = make_plan(settings=13_000, in_flight=3_334, parts=3, refused=1)
     # Proposals that look at all they may would be the test's own cost, not the core's.
-    plan = replace(plan, propose=lambda n, *_: Setting(n, 0, 1.0, Role.SEARCH, 0, 3))
-    one_result = carry_out(Setting(0, 0, 1.0, Role.SEARCH, 0, 1))
+    plan = replace(plan, propose=lambda n, *_: setting(n, 1.0, restarts=6))
+    one_result = carry_out(block(1.0))
     begin = time.process_time()
     core, rng = Coordinator(plan), random.Random(0)
     waiting: list[Submit] = []
@@ -130,7 +131,7 @@ def test_ten_thousand_workers() -> None:
         waiting[place], waiting[-1] = waiting[-1], waiting[place]
         task = waiting.pop()
         lost = task.task_id.attempt < MAX_RETRIES and rng.random() < 0.1
-        event = Done(task.task_id, replace(one_result, setting=task.setting))
+        event = Done(task.task_id, replace(one_result, block=task.block))
         actions = core.handle(Lost(task.task_id, "killed") if lost else event)
     assert (told, most, waiting) == (13_004, 10_002, [])
     # Generous: the machine is shared.
@@ -195,6 +196,26 @@ def test_a_problem_that_raises_stops_everything_and_keeps_what_was_told() -> Non
         assert world.core.handle(Done(task_id, carry_out(world.waiting[task_id]))) == []
     assert facts(world.study) == told
     assert len(told) == 1
+
+
+def test_it_tells_what_led_to_a_failure_and_forgets_what_is_long_past() -> None:
+    world = World(make_plan(settings=60, in_flight=2, parts=2, refused=0))
+    for number in range(50):
+        world.done(TaskId(number, 0))
+        world.done(TaskId(number, 1))
+    world.deliver(Lost(TaskId(50, 0), "node 3 went away"))
+    world.core.handle(Lost(TaskId(50, 0), "node 3 went away"))
+    world.deliver(Failed(TaskId(51, 1), "Traceback ...\nZeroDivisionError: division by zero\n"))
+    head, *lines = str(world.core.history).splitlines()
+    assert head == "the coordinator's last 50 events, of 104:"
+    assert len(lines) == 50
+    assert [line.split(". ", 1)[1] for line in lines[-5:]] == [
+        "task 49/0 is done: changes nothing",
+        "task 49/1 is done: setting 49 is told; submit task 51/0, task 51/1",
+        "task 50/0 was lost (node 3 went away): submit task 50/0 (attempt 2)",
+        "task 50/0 was lost (node 3 went away): changes nothing",
+        "task 51/1 raised (ZeroDivisionError: division by zero): the job fails",
+    ]
 
 
 def test_a_result_that_comes_early_waits_for_its_turn_and_feeds_no_proposal() -> None:

@@ -27,7 +27,7 @@ SEQUENCE = """
 import json
 from tests.tuning.search.test_proposer import bowl, play, proposer
 done = play(lambda: proposer("gp", optimizers=1, in_flight=3), bowl, count=16, in_flight=3)
-print(json.dumps([result.proposal.learning_rate.hex() for result in done]))
+print(json.dumps([result.setting.learning_rate.hex() for result in done]))
 """
 
 
@@ -48,7 +48,7 @@ def test_proposals_are_the_same_in_every_process_and_after_a_crash() -> None:
             check=False,
         )
         assert child.stderr == ""
-        assert json.loads(child.stdout) == [r.proposal.learning_rate.hex() for r in whole]
+        assert json.loads(child.stdout) == [r.setting.learning_rate.hex() for r in whole]
 
 
 def test_it_finds_the_bottom_of_a_bowl() -> None:
@@ -56,7 +56,7 @@ def test_it_finds_the_bottom_of_a_bowl() -> None:
     median (5 decades, 10 more draws: 5 / 2 / (20 + 1))."""
     off = [
         min(
-            bowl(result.proposal)[0] ** 0.5
+            bowl(result.setting)[0] ** 0.5
             for result in play(
                 lambda: proposer("gp", optimizers=1, settings=20, in_flight=2, seed=seed),  # noqa: B023
                 bowl,

@@ -11,14 +11,16 @@ import pytest
 
 from tests.support.inline_jobs import new_store
 from trainers import ProblemFailed
-from tuning.execution.base import Event, InProcessPool, Lost, TaskId
+from tuning.errors import Unreachable
+from tuning.execution.base import Event, Lost, TaskId, TaskProgress
+from tuning.execution.in_process import InProcessPool
 from tuning.search import loop
 from tuning.search.coordinator import MAX_RETRIES
-from tuning.search.loop import Listeners, Progress, make_plan, run_loop
+from tuning.search.loop import Listeners, Progress, run_loop
+from tuning.search.plan import make_plan
 from tuning.spec.job import read_spec
-from tuning.storage.postgres import Unreachable
 from tuning.study import StudyStore, TrialRecord
-from tuning.trial.result import Setting
+from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig
 
 SPEC = read_spec(
@@ -39,9 +41,9 @@ class Losing(InProcessPool):
         self.times, self.clock = times, clock
         self.given: list[tuple[TaskId, float]] = []
 
-    def submit(self, task_id: TaskId, setting: Setting) -> None:
+    def submit(self, task_id: TaskId, block: Block) -> None:
         self.given.append((task_id, self.clock.monotonic()))
-        super().submit(task_id, setting)
+        super().submit(task_id, block)
 
     def wait(self, timeout: float) -> list[Event]:
         return [
@@ -85,8 +87,32 @@ def test_what_was_lost_is_tried_again_later_and_later(
 
 
 def test_what_is_lost_again_and_again_ends_the_job(tmp_path: Path, clock: SimpleNamespace) -> None:
-    with pytest.raises(ProblemFailed, match=r"^setting 0 was lost 6 times; last: killed$"):
+    with pytest.raises(ProblemFailed) as failure:
         run(Losing(MAX_RETRIES + 1, clock), new_store(tmp_path))
+    assert str(failure.value) == "setting 0 was lost 6 times; last: killed"
+    # What led to it is told along with it.
+    (note,) = failure.value.__notes__
+    assert "1. start: submit task 0/0" in note
+    assert note.endswith("task 0/0 (attempt 6) was lost (killed): the job fails")
+
+
+def test_progress_of_a_task_is_passed_on_and_changes_nothing(
+    tmp_path: Path, clock: SimpleNamespace
+) -> None:
+    class Telling(Losing):
+        def wait(self, timeout: float) -> list[Event]:
+            return [e for end in super().wait(timeout) for e in (TaskProgress(end.task_id, 1), end)]
+
+    heard: list[TaskProgress] = []
+    answers = []
+    for name, pool in (("silent", Losing(1, clock)), ("telling", Telling(1, clock))):
+        store = new_store(tmp_path, name)
+        plan = make_plan(SPEC, SPEC.make_problem().flops(), None)
+        listeners = Listeners(task_progress=heard.append)
+        results = run_loop(SPEC, plan, pool, store, lambda _: None, listeners)
+        answers.append([(r.setting, r.restarts.loss.tolist()) for r in results])
+    assert answers[0] == answers[1]
+    assert [event.task_id for event in heard] == [task_id for task_id, _ in pool.given]
 
 
 def test_a_database_that_is_away_is_waited_for(

@@ -18,15 +18,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.made_results import setting
 from trainers.errors import InvalidInput
-from tuning.search.proposer import SAMPLERS, Proposal, Proposer, Told
+from tuning.search.proposer import Proposer
+from tuning.search.samplers import SAMPLERS, Told
+from tuning.spec import sections
+from tuning.spec.search_space import LEARNING_RATE, Dimension, SearchSpace
+from tuning.trial.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[3]
 LOW, HIGH = 1e-4, 10.0
 # "gp" needs torch, which is an extra; every other sampler is here in each environment.
 WITHOUT_TORCH = [name for name in SAMPLERS if name != "gp"]
 
-Objective = Callable[[Proposal], tuple[float, float]]
+Objective = Callable[[Setting], tuple[float, float]]
 
 
 def proposer(sampler: str = "tpe", **changes: Any) -> Proposer:
@@ -37,12 +42,17 @@ def proposer(sampler: str = "tpe", **changes: Any) -> Proposer:
         "try_first": [0.001, 0.1],
         "settings": 24,
         "in_flight": 5,
+        "restarts": 2,
         "seed": 7,
-    }
-    return Proposer(sampler=sampler, **(arguments | changes))
+    } | changes
+    dimension = Dimension(LEARNING_RATE, arguments.pop("low"), arguments.pop("high"))
+    names = tuple(f"optimizer {i}" for i in range(arguments.pop("optimizers")))
+    first = [{LEARNING_RATE: rate} for rate in arguments.pop("try_first")]
+    space = SearchSpace(names, (dimension,))
+    return Proposer(space, sampler=sampler, try_first=first, **arguments)  # type: ignore[arg-type]
 
 
-def bowl(proposal: Proposal) -> tuple[float, float]:
+def bowl(proposal: Setting) -> tuple[float, float]:
     """Smallest at 0.03, and stable everywhere."""
     return (math.log10(proposal.learning_rate) - math.log10(0.03)) ** 2, -1.0
 
@@ -60,14 +70,14 @@ def play(
     done = list(stored)
     for k in range(len(stored), count):
         known = max(0, k - in_flight + 1)
-        pending = [result.proposal for result in done[known:]]
+        pending = [result.setting for result in done[known:]]
         proposal = this.propose(k, done[:known], pending)
         done.append(Told(proposal, *objective(proposal)))
     return done
 
 
 def rates(done: Sequence[Told], optimizer: int = 0) -> list[float]:
-    return [t.proposal.learning_rate for t in done if t.proposal.optimizer == optimizer]
+    return [t.setting.learning_rate for t in done if t.setting.optimizer == optimizer]
 
 
 @pytest.mark.parametrize("sampler", WITHOUT_TORCH)
@@ -78,8 +88,8 @@ def test_optimizers_share_equally_and_start_with_try_first(sampler: str) -> None
         count=24,
         in_flight=5,
     )
-    assert [t.proposal.number for t in done] == list(range(24))
-    assert [t.proposal.optimizer for t in done] == [0, 1, 2] * 8
+    assert [t.setting.number for t in done] == list(range(24))
+    assert [t.setting.optimizer for t in done] == [0, 1, 2] * 8
     for optimizer in range(3):
         assert rates(done, optimizer)[:2] == [0.1, 0.001]
         assert len(set(rates(done, optimizer))) == 8
@@ -131,7 +141,7 @@ from tests_of_proposals import WITHOUT_TORCH, bowl, play, proposer
 sequences = {}
 for name in WITHOUT_TORCH:
     done = play(lambda: proposer(name), bowl, count=24, in_flight=5)
-    sequences[name] = [result.proposal.learning_rate.hex() for result in done]
+    sequences[name] = [result.setting.learning_rate.hex() for result in done]
 print(json.dumps(sequences))
 """
 
@@ -140,7 +150,7 @@ def test_proposals_are_the_same_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "tests_of_proposals.py").symlink_to(__file__)
     here = {
         name: [
-            result.proposal.learning_rate.hex()
+            result.setting.learning_rate.hex()
             for result in play(lambda name=name: proposer(name), bowl, count=24, in_flight=5)  # type: ignore[misc]
         ]
         for name in WITHOUT_TORCH
@@ -245,10 +255,10 @@ def test_tpe_uses_results() -> None:
 
 def test_tpe_keeps_away_from_what_was_too_unstable() -> None:
     # The larger the rate the better, but above 0.1 it is unstable.
-    def cliff(proposal: Proposal) -> tuple[float, float]:
+    def cliff(proposal: Setting) -> tuple[float, float]:
         return -proposal.learning_rate, math.log10(proposal.learning_rate / 0.1)
 
-    def blind(proposal: Proposal) -> tuple[float, float]:
+    def blind(proposal: Setting) -> tuple[float, float]:
         return -proposal.learning_rate, -1.0
 
     def beyond(objective: Objective, seed: int) -> float:
@@ -262,7 +272,7 @@ def test_tpe_keeps_away_from_what_was_too_unstable() -> None:
 
 
 def test_optimizers_do_not_see_each_other() -> None:
-    def shifted(proposal: Proposal) -> tuple[float, float]:
+    def shifted(proposal: Setting) -> tuple[float, float]:
         value, violation = bowl(proposal)
         return value * (1 if proposal.optimizer == 0 else -3), violation
 
@@ -282,7 +292,7 @@ def test_pending_rates_are_kept_away_from() -> None:
 
     def near_the_optimum(crowd: float) -> float:
         """How often a proposal is within 0.3 decades of it, with 13 trials pending at `crowd`."""
-        pending = [Proposal(20 + i, 0, crowd * 10 ** (0.01 * (i - 6))) for i in range(13)]
+        pending = [setting(20 + i, crowd * 10 ** (0.01 * (i - 6))) for i in range(13)]
         return statistics.fmean(
             abs(
                 math.log10(
@@ -304,8 +314,8 @@ def test_pending_rates_are_kept_away_from() -> None:
 def test_told_and_pending_must_be_exactly_the_prefix_and_the_window() -> None:
     this = proposer(settings=12, in_flight=5)
     done = play(lambda: this, bowl, count=12, in_flight=5)
-    told, pending = done[:6], [t.proposal for t in done[6:10]]
-    assert this.propose(10, told, pending) == done[10].proposal
+    told, pending = done[:6], [t.setting for t in done[6:10]]
+    assert this.propose(10, told, pending) == done[10].setting
     for wrong_told, wrong_pending in [
         (done[:7], pending),
         (done[:7], pending[1:]),
@@ -317,7 +327,7 @@ def test_told_and_pending_must_be_exactly_the_prefix_and_the_window() -> None:
         with pytest.raises(ValueError, match=r"made from the results of trials 0\.\.5"):
             this.propose(10, wrong_told, wrong_pending)
     with pytest.raises(ValueError, match="proposal 12 of a job with 12 settings"):
-        this.propose(12, done[:8], [t.proposal for t in done[8:]])
+        this.propose(12, done[:8], [t.setting for t in done[8:]])
     with pytest.raises(ValueError, match="proposal -1"):
         this.propose(-1, [], [])
 
@@ -326,7 +336,7 @@ def test_told_and_pending_must_be_exactly_the_prefix_and_the_window() -> None:
 def test_results_must_be_finite(bad: tuple[float, float]) -> None:
     this = proposer(in_flight=1)
     with pytest.raises(ValueError, match="result of trial 0 is not finite"):
-        this.propose(1, [Told(Proposal(0, 0, 0.001), *bad)], [])
+        this.propose(1, [Told(setting(0, 0.001), *bad)], [])
 
 
 @pytest.mark.parametrize(
@@ -364,6 +374,10 @@ def test_optuna_stays_silent_and_keeps_the_users_level(capfd: pytest.CaptureFixt
     play(proposer, bowl, count=14, in_flight=5)
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == before == logging.INFO
+
+
+def test_every_sampler_that_a_job_may_name_is_here() -> None:
+    assert tuple(SAMPLERS) == sections.SAMPLERS
 
 
 def test_importing_the_module_does_not_import_optuna() -> None:

@@ -12,6 +12,7 @@ from tests.support.made_results import refused
 from trainers import InvalidInput, Thresholds
 from trainers.optimizers.base import Adam, GradientDescent, Momentum
 from tuning.spec.job import JobSpec, read_spec
+from tuning.spec.search_space import LEARNING_RATE
 from tuning.spec.sections import ProblemSpec
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,7 +58,7 @@ def test_defaults() -> None:
         },
     }
     assert spec.search.rules == [GradientDescent()]
-    assert spec.search.first_rates == [0.001, 0.01, 0.1]
+    assert [p[LEARNING_RATE] for p in spec.search.first_points] == [0.001, 0.01, 0.1]
     assert spec.outcomes.thresholds == Thresholds()
 
 
@@ -111,7 +112,7 @@ def test_everything_given(tmp_path: Path) -> None:
     assert (spec.name, spec.seed, spec.problem.parameters) == ("mine", 9, {"tilt": 0.2})
     assert spec.search.rules == [Momentum(), Momentum(beta=0.5), Adam(beta1=0.0)]
     assert spec.search.learning_rate.high == 1.0
-    assert spec.search.first_rates == [0.01, 0.1]  # those in range
+    assert [p[LEARNING_RATE] for p in spec.search.first_points] == [0.01, 0.1]  # those in range
     assert (spec.stability.margin, spec.stability.target_loss) == (1.0, -3.0)
     assert (spec.training.restarts, spec.training.steps) == (8, 10)
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from trainers.errors import InvalidInput
-from tuning.storage.file_lease import Holder, Lease, LeaseHeld, holder
+from tuning.errors import LeaseHeld
+from tuning.storage.file_lease import Holder, Lease, holder
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
@@ -27,7 +28,8 @@ with Lease(sys.argv[1]):
 """
 TAKE = """
 import sys
-from tuning.storage.file_lease import Lease, LeaseHeld
+from tuning.errors import LeaseHeld
+from tuning.storage.file_lease import Lease
 try:
     with Lease(sys.argv[1]):
         print("taken")

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 from tests.support.postgres_server import PASSWORD, Postgres
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.postgres import Unreachable, check, connect, mask, translate_errors
+from tuning.errors import Unreachable
+from tuning.storage.postgres import check, connect, translate_errors
 from tuning.study import StudyStore
 
 SECRET = "hunter2"
@@ -71,24 +73,6 @@ def test_without_the_driver_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InvalidInput, match=r"psycopg .*: pip install 'surefoot\[postgres\]'"):
         check("postgresql+psycopg://u@h/d")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("p://u:hunter2@h:1/d", "p://u:***@h:1/d"),
-        ("p://u:a@hunter2/b@h/d", "p://u:***@h/d"),
-        ("p://u:a?hunter2@h/d", "p://u:***@h/d"),
-        ("p://u:hunter2", "p://u:***"),
-        ("p://h:5432,i:5433/d", "p://h:5432,i:5433/d"),
-        ("p://u@h/d?password=hunter2&x=1", "p://u@h/d?password=***&x=1"),
-        ("p://u@h/d?x=1&sslpassword=hunter2", "p://u@h/d?x=1&sslpassword=***"),
-        ("p://u@h/d?PASS%57ORD=hunter2", "p://u@h/d?PASS%57ORD=***"),
-        ("journal:///a/b.log", "journal:///a/b.log"),
-    ],
-)
-def test_passwords_are_masked(url: str, shown: str) -> None:
-    assert mask(url) == shown
 
 
 def test_a_connection_speaks_utf8_and_says_who_it_is(postgres: Postgres) -> None:

@@ -15,8 +15,10 @@ import pytest
 
 from tests.support.network_proxy import Proxy
 from tests.support.postgres_server import Postgres
-from tuning.storage.file_lease import Holder, LeaseHeld
-from tuning.storage.postgres import Unreachable, connect, mask, translate_errors
+from trainers._mask import mask
+from tuning.errors import LeaseHeld, Unreachable
+from tuning.storage.file_lease import Holder
+from tuning.storage.postgres import connect, translate_errors
 from tuning.storage.postgres_lease import PostgresLease, held, holder
 
 ROOT = Path(__file__).resolve().parents[3]

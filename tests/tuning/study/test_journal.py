@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import resource
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,7 +112,7 @@ def test_a_file_that_is_no_journal_is_named(path: Path, url: str, text: str) -> 
 
 
 def test_optuna_alone_loses_what_follows_a_torn_line(store: StudyStore, path: Path) -> None:
-    """Why `Writing` exists; when this fails, Optuna has learnt it and `Writing` may go."""
+    """Why `WriteLock` exists; when this fails, Optuna has learnt it and `WriteLock` may go."""
     store.append(record(0))
     whole = path.read_bytes()
     store.append(record(1))
@@ -230,67 +226,3 @@ def test_a_reader_beside_a_writer_sees_only_whole_prefixes(store: StudyStore, ur
     assert wrong == []
     assert seen == sorted(seen)
     assert len(set(seen)) > 2
-
-
-KILLED = """
-import json, os, random, signal, sys, time
-from pathlib import Path
-import optuna
-from tests.support.study_places import plain_journal as plainly, record
-from tuning.study import StudyStore
-
-path = Path(sys.argv[1])
-url = f"journal:///{path}"
-StudyStore.create(url, "job", {})
-rng = random.Random(0)
-rounds = []
-for attempt in range(20):
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        store = StudyStore.open(url, "job")
-        number = len(store.records())
-        while True:
-            store.append(record(number, size=20_000))
-            os.write(write, b"%d\\n" % number)
-            number += 1
-    os.close(write)
-    with os.fdopen(read) as returned:
-        # Every other one may die before its first append, while it opens or repairs.
-        numbers = [returned.readline()] if attempt % 2 else []
-        time.sleep(rng.uniform(0, 0.03))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        numbers += returned.readlines()
-    torn = not path.read_bytes().endswith(b"\\n")
-    present = [trial.number for trial in plainly(path).trials]
-    rounds.append([[int(n) for n in numbers], present, torn])
-print(json.dumps(rounds))
-"""
-
-
-def test_twenty_kills_lose_nothing_and_repeat_nothing(path: Path, url: str) -> None:
-    path.parent.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    rounds = json.loads(done.stdout)
-    assert len(rounds) == 20
-    before = 0
-    for returned, present, _ in rounds:
-        assert present == list(range(len(present)))
-        assert returned == list(range(before, before + len(returned)))
-        # All that append returned for, and at most the one it was about to return for.
-        assert len(present) - before - len(returned) in (0, 1)
-        before = len(present)
-    assert before > 20
-    store = StudyStore.open(url, "job")
-    store.append(record(before))
-    records = store.records()
-    assert records == [record(n, size=20_000) for n in range(before)] + [record(before)]
-    assert [trial.number for trial in plainly(path).trials] == list(range(before + 1))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -20,10 +17,10 @@ import pytest
 from tests.support.network_proxy import Proxy
 from tests.support.postgres_server import PASSWORD, Postgres
 from tests.support.study_places import ATTRIBUTES, plain_database, record, said_by_optuna
+from trainers._mask import mask
 from trainers.errors import InvalidInput
-from tuning.storage.file_lease import LeaseHeld
-from tuning.storage.postgres import Unreachable, mask
-from tuning.storage.postgres_lease import LeaseLost, PostgresLease
+from tuning.errors import LeaseHeld, LeaseLost, Unreachable
+from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore
 from tuning.study.counts import count, counts
 
@@ -272,63 +269,6 @@ def test_an_outage_is_an_error_after_which_the_store_goes_on(
 def no_password_in(error: BaseException) -> None:
     assert PASSWORD not in "".join(traceback.format_exception(error))
     assert "\n" not in str(error)
-
-
-KILLED = """
-import json, os, random, signal, sys, time
-from tests.support.study_places import plain_database, record
-from tuning.storage.postgres_lease import PostgresLease
-from tuning.study import StudyStore
-
-url = sys.argv[1]
-StudyStore.create(url, "job", {})
-rng = random.Random(0)
-rounds = []
-for attempt in range(20):
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with PostgresLease(url, "job") as lease:
-            store = StudyStore.open(url, "job", lease)
-            number = len(store.records())
-            while True:
-                store.append(record(number, size=20_000))
-                os.write(write, b"%d\\n" % number)
-                number += 1
-    os.close(write)
-    with os.fdopen(read) as returned:
-        # Every other one may die before its first append.
-        numbers = [returned.readline() for _ in range(3 * (attempt % 2))]
-        time.sleep(rng.uniform(0, 0.1))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        numbers += returned.readlines()
-    time.sleep(0.05)  # a commit that was sent is carried out
-    present = [trial.number for trial in plain_database(url).trials]
-    rounds.append([[int(n) for n in numbers], present])
-print(json.dumps(rounds))
-"""
-
-
-def test_kills_lose_nothing_and_repeat_nothing(server: Postgres) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, server.url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    rounds = json.loads(done.stdout)
-    before = 0
-    for returned, present in rounds:
-        assert present == list(range(len(present)))
-        assert returned == list(range(before, before + len(returned)))
-        # All that append returned for, and at most the one it was about to return for.
-        assert len(present) - before - len(returned) in (0, 1)
-        before = len(present)
-    assert before >= 30
-    whole(server.url, before, 20_000)
 
 
 # ----------------------------------------------------------------------------------------- tables

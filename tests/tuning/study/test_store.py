@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,12 +15,23 @@ from pathlib import Path
 import optuna
 import pytest
 
+from tests.support.killed_writer import ROUNDS, SIZE
 from tests.support.postgres_server import Postgres
-from tests.support.study_places import ATTRIBUTES, Database, Journal, Place, record, said_by_optuna
+from tests.support.study_places import (
+    ATTRIBUTES,
+    Database,
+    Journal,
+    Place,
+    record,
+    said_by_optuna,
+    space,
+)
 from trainers.errors import InvalidInput
 from tuning.study import StudyStore, TrialRecord
 from tuning.study.counts import count
 from tuning.testing import STUDY_CHECKS, Studies
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(params=["journal", "postgres"])
@@ -69,8 +83,8 @@ def test_it_is_a_real_study_for_plain_optuna(store: StudyStore, place: Place) ->
         (replace(record(0), constraints=(math.nan,)), "not finite"),
         (replace(record(0), attributes={"loss": math.inf}), "not JSON compliant"),
         (replace(record(0), attributes={"loss": {1, 2}}), "not JSON"),  # type: ignore[dict-item]
-        (replace(record(0), low=0.5), "learning_rate"),
-        (replace(record(0), choices=("adam",)), "gd"),
+        (replace(record(0), space=space(low=0.5)), "learning_rate"),
+        (replace(record(0), space=space(("adam",))), "gd"),
         (replace(record(0), params={"learning_rate": 0.1}), "optimizer"),
     ],
 )
@@ -165,3 +179,28 @@ def test_optuna_stays_silent_and_keeps_the_users_level(
     assert said == []
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == before == logging.INFO
+
+
+def test_kills_lose_nothing_and_repeat_nothing(place: Place) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.killed_writer", place.url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    rounds = json.loads(done.stdout)
+    assert len(rounds) == ROUNDS
+    before = 0
+    for returned, present in rounds:
+        assert present == list(range(len(present)))
+        assert returned == list(range(before, before + len(returned)))
+        # All that append returned for, and at most the one it was about to return for.
+        assert len(present) - before - len(returned) in (0, 1)
+        before = len(present)
+    assert before >= 3 * ROUNDS // 2
+    store = place.open()
+    store.append(record(before))
+    assert store.records() == [record(n, size=SIZE) for n in range(before)] + [record(before)]
+    assert [trial.number for trial in place.plainly().trials] == list(range(before + 1))

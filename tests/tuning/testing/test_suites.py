@@ -13,8 +13,9 @@ import optuna
 import pytest
 
 from tests.support.study_places import Journal
-from trainers.errors import InvalidInput
-from tuning.execution.base import Done, Event, Failed, InProcessPool, Lost
+from tuning.errors import InvalidInput
+from tuning.execution.base import Done, Event, Failed, Lost
+from tuning.execution.in_process import InProcessPool
 from tuning.study import JsonValue, StudyStore, TrialRecord
 from tuning.testing import POOL_CHECKS, STUDY_CHECKS, pools, studies
 
@@ -31,9 +32,9 @@ class Twice(InProcessPool):
 class Forgetful(InProcessPool):
     """Takes no second attempt."""
 
-    def submit(self, task_id: Any, setting: Any) -> None:
+    def submit(self, task_id: Any, block: Any) -> None:
         if not task_id.attempt:
-            super().submit(task_id, setting)
+            super().submit(task_id, block)
 
 
 class Sleepy(InProcessPool):
@@ -83,9 +84,9 @@ class Hopeful(InProcessPool):
 class Homebound(InProcessPool):
     """Takes no problem that cannot be imported."""
 
-    def submit(self, task_id: Any, setting: Any) -> None:
+    def submit(self, task_id: Any, block: Any) -> None:
         assert type(self._problem).__module__ != "__main__", "cannot be imported"
-        super().submit(task_id, setting)
+        super().submit(task_id, block)
 
 
 class Tireless(InProcessPool):
@@ -109,8 +110,9 @@ class Wide(InProcessPool):
 class Rounding(InProcessPool):
     """Trains at a rate that is a little off."""
 
-    def submit(self, task_id: Any, setting: Any) -> None:
-        super().submit(task_id, replace(setting, learning_rate=setting.learning_rate + 1e-15))
+    def submit(self, task_id: Any, block: Any) -> None:
+        rates = {name: value + 1e-15 for name, value in block.hyperparameters.items()}
+        super().submit(task_id, replace(block, hyperparameters=rates))
 
 
 BROKEN_POOLS: dict[Callable[[pools.OpenPool], None], pools.OpenPool] = {

@@ -22,7 +22,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from trainers.errors import InvalidInput
-from tuning.tracking import Run, Tracker, check, mask
+from tuning.tracking import Run, Tracker, check
 from tuning.tracking.run import DIGEST_TAG, KEY_TAG, NOT_FINITE_TAG
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -466,12 +466,17 @@ def test_mlflow_is_not_imported_before_a_tracker_starts() -> None:
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers every request with the server's `status`."""
+    """Answers every request with the server's `status`, and with what it `says` after the headers,
+    which may be less than they promise.
+    """
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(self.server.status)  # type: ignore[attr-defined]
+        for header, value in self.server.promised.items():  # type: ignore[attr-defined]
+            self.send_header(header, value)
         self.end_headers()
+        self.wfile.write(self.server.says)  # type: ignore[attr-defined]
 
     do_GET = do_POST = answer  # noqa: N815
 
@@ -480,13 +485,14 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def address() -> Iterator[Callable[[int], str]]:
-    """The address of a server that only says a status."""
+def address() -> Iterator[Callable[..., str]]:
+    """The address of a server that only says a status, or a part of an answer."""
     servers: list[HTTPServer] = []
 
-    def start(status: int) -> str:
+    def start(status: int, promised: dict[str, str] | None = None, says: bytes = b"") -> str:
         server = HTTPServer(("127.0.0.1", 0), Answer)
         server.status = status  # type: ignore[attr-defined]
+        server.promised, server.says = promised or {}, says  # type: ignore[attr-defined]
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://me:hunter2@127.0.0.1:{server.server_port}"
@@ -507,7 +513,7 @@ def address() -> Iterator[Callable[[int], str]]:
     ],
 )
 def test_not_now_is_told_from_no(
-    status: int, words: str, tracker: Callable[..., Tracker], address: Callable[[int], str]
+    status: int, words: str, tracker: Callable[..., Tracker], address: Callable[..., str]
 ) -> None:
     one = tracker(address(status))
     one.put(make_run(0))
@@ -517,6 +523,26 @@ def test_not_now_is_told_from_no(
     assert "hunter2" not in one.problem
     assert one.close(0.0) == ["xor-1/0"]
     assert one.url is None
+
+
+@pytest.mark.parametrize(
+    ("promised", "says"),
+    [
+        ({"Content-Length": "100"}, b'{"experiment": '),
+        ({"Transfer-Encoding": "chunked"}, b'f\r\n{"experiment": \r\n'),
+        ({"Transfer-Encoding": "chunked"}, b'40\r\n{"experiment": '),
+    ],
+)
+def test_a_server_killed_in_the_middle_of_its_answer_may_come_back(
+    promised: dict[str, str],
+    says: bytes,
+    tracker: Callable[..., Tracker],
+    address: Callable[..., str],
+) -> None:
+    one = tracker(address(200, promised, says))
+    wait_until(lambda: one.problem)
+    assert one.problem is not None
+    assert "cannot be reached" in one.problem
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
@@ -559,21 +585,6 @@ def test_a_digest_is_of_the_content() -> None:
 def test_a_key_that_mlflow_could_not_search_for(key: str) -> None:
     with pytest.raises(ValueError, match="not of the form <job id>/<trial number>"):
         make_run(0, key=key)
-
-
-@pytest.mark.parametrize(
-    ("uri", "masked"),
-    [
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("https://me:pa:ss@host/mlflow", "https://me:***@host/mlflow"),
-        ("postgresql+psycopg://me:p@ss/w@host:5432/db", "postgresql+psycopg://me:***@host:5432/db"),
-        ("mysql://host/db?user=me&password=secret&x=1", "mysql://host/db?user=me&password=***&x=1"),
-        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
-        ("http://[::1", "http://[::1"),
-    ],
-)
-def test_mask(uri: str, masked: str) -> None:
-    assert mask(uri) == masked
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,20 @@
+"""The names of a job's files: in its folder, or among its rows. Nothing is imported for them."""
+
+from __future__ import annotations
+
+HEADER = "job.json"  # the job file, facts of the problem, when and where it was made
+PROBLEM = "problem.pkl"  # a problem that was given as an object
+REPORT = "report.json"  # that it is there says that the job is done
+REPORT_PAGE = "report.html"
+SETTINGS_TABLE = "settings.csv"
+FAILURE = "failure.txt"  # why it failed
+EVENTS = "coordinator-events.txt"  # what the coordinator did before that
+MLFLOW_EXPERIMENT = "mlflow-experiment.txt"  # its id
+MLFLOW_URL = "mlflow-url.txt"  # a link to its view
+MLFLOW_MISSING = "mlflow-missing.txt"  # what MLflow lacks when nobody is at work any more
+
+# On this machine alone.
+LEASE, STUDY = "lease", "study.log"
+
+# On a cluster alone.
+BUNDLE = "bundle.zip"  # what travelled with the job

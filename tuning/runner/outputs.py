@@ -1,0 +1,99 @@
+"""What a job leaves behind: its report, the report's files, and its runs in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from trainers import Problem
+from tuning import tracking
+from tuning.analysis.basin_labels import Labels
+from tuning.analysis.build import build_report
+from tuning.analysis.problem_info import draw_landscape, host_facts
+from tuning.jobs import files
+from tuning.jobs.base import Job
+from tuning.report.model import Report, RunFacts
+from tuning.runner.mlflow_projection import report_run, setting_run
+from tuning.trial.result import SettingResult
+from tuning.trial.task import TrainingConfig
+
+__all__ = ["note_place", "report_of", "run_facts", "runs_of", "saved_facts", "write_files"]
+
+
+def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> RunFacts:
+    """The facts of a run that took `seconds` by the clock."""
+    steps = job.spec.training.steps
+    gone = np.concatenate([r.restarts.diverged_at for r in results])
+    return RunFacts(
+        job_id=job.id,
+        created=job.header["created"],
+        seconds=seconds,
+        training_seconds=sum(r.training_seconds for r in results),
+        classifying_seconds=sum(r.classifying_seconds for r in results),
+        restart_steps=int(np.where(gone >= 0, gone, steps).sum()),
+        host=host_facts(),
+    )
+
+
+def saved_facts(job: Job) -> RunFacts | None:
+    """The facts of the run that finished the job, if one did and its report can still be read."""
+    saved = job.read(files.REPORT)
+    try:
+        return None if saved is None else RunFacts(**json.loads(saved)["run"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def report_of(
+    job: Job, problem: Problem | None, results: Sequence[SettingResult], run: RunFacts
+) -> Report:
+    """The report, with its landscape if the problem is at hand."""
+    spec = job.spec
+    report = build_report(spec, job.header["problem"], results, run)
+    if problem is None:
+        return report
+    with threadpool_limits(1):
+        return replace(report, landscape=draw_landscape(problem, TrainingConfig.of(spec), report))
+
+
+def write_files(job: Job, report: Report) -> dict[str, bytes | str]:
+    """The report's files; report.json last, for it says that the job is done."""
+    from tuning.report.export import to_csv
+    from tuning.report.html import page
+    from tuning.report.plots.all import pictures
+
+    drawn = pictures(report)
+    written: dict[str, bytes | str] = {
+        files.REPORT_PAGE: page(report, drawn),
+        files.SETTINGS_TABLE: to_csv(report),
+        **drawn,
+    }
+    written[files.REPORT] = report.to_json()
+    for name, content in written.items():
+        job.write(name, content)
+    return written
+
+
+def runs_of(
+    job: Job, report: Report, results: Sequence[SettingResult], written: Mapping[str, bytes | str]
+) -> list[tracking.Run]:
+    """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
+    spec, header = job.spec, job.header
+    labels = Labels.of(results, header["problem"]["known_minimum"], spec.outcomes.thresholds)
+    runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
+    created = datetime.fromisoformat(header["created"]).timestamp()
+    ended = max(created, *(r.finished_at for r in results))
+    return [*runs, report_run(report, written, (created, ended))]
+
+
+def note_place(job: Job, tracker: tracking.Tracker) -> None:
+    """Keep where in MLflow the job is, if that is known by now."""
+    if tracker.experiment_id is not None:
+        job.write(files.MLFLOW_EXPERIMENT, tracker.experiment_id + "\n")
+    if tracker.url is not None:
+        job.write(files.MLFLOW_URL, tracker.url + "\n")
