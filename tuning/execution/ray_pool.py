@@ -47,13 +47,7 @@ class OnThisMachine:
 
     def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
         """As `registry.PoolMaker` says."""
-        return RayPool(
-            problem,
-            config,
-            workers=self.count,
-            timeout=limits.task_timeout,
-            transfer=limits.transfer_timeout,
-        )
+        return RayPool(problem, config, self, limits)
 
 
 @dataclass(frozen=True)
@@ -70,13 +64,10 @@ class OnCluster:
 
     def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
         """As `registry.PoolMaker` says."""
-        return RayPool(
-            problem,
-            config,
-            cluster=self,
-            timeout=limits.task_timeout,
-            transfer=limits.transfer_timeout,
-        )
+        return RayPool(problem, config, self, limits)
+
+
+_HERE, _USUAL = OnThisMachine(), ClusterSpec()
 
 
 class RayPool(Pool):
@@ -86,27 +77,24 @@ class RayPool(Pool):
     again behind its back.
 
     Args:
-        workers: on this machine; the default is one for each CPU.
-        cluster: use that cluster instead.
-        timeout: seconds after which a task counts as hung: it is killed, and lost.
-        transfer: seconds after which an argument or a result that does not come makes its task
-            lost, beside the time for its bytes. Waiting for a free CPU does not count.
+        workers: how many on this machine, or the cluster.
+        limits: `task_timeout`, seconds after which a task counts as hung: it is killed, and lost;
+            `transfer_timeout`, seconds after which an argument or a result that does not come makes
+            its task lost, beside the time for its bytes. Waiting for a free CPU does not count.
     """
 
     def __init__(
         self,
         problem: Problem,
         config: TrainingConfig,
-        *,
-        workers: int | None = None,
-        cluster: OnCluster | None = None,
-        timeout: float = 600.0,
-        transfer: float = 60.0,
+        workers: OnThisMachine | OnCluster = _HERE,
+        limits: ClusterSpec = _USUAL,
     ) -> None:
         import ray
 
         self._ray: Any = ray
-        self._cluster, self._timeout = cluster, timeout
+        cluster = workers if isinstance(workers, OnCluster) else None
+        self._cluster, self._timeout = cluster, limits.task_timeout
         self._folder = tempfile.TemporaryDirectory(
             prefix="surefoot-ray-", ignore_cleanup_errors=True
         )
@@ -115,8 +103,8 @@ class RayPool(Pool):
         self._arriving: dict[Any, tuple[TaskId, float]] = {}  # ended, and their results on the way
         # When they were asked for; slots, those free then, those free also the time before.
         self._resources = (0.0, 0, 0, 0)
-        if cluster is None:
-            self._started = start_ray(workers, self._folder.name)
+        if isinstance(workers, OnThisMachine):
+            self._started = start_ray(workers.count, self._folder.name)
         else:
             self._started = False
             with keeping_sigterm():
@@ -126,10 +114,10 @@ class RayPool(Pool):
             given = ray.put((problem, config))
             undo.pop_all()
         (size,) = [found["object_size"] for found in _locations(ray, [given]).values()]
-        self._transfer = transfer + (size or 0) / _LEAST_BYTES_PER_SECOND
+        self._transfer = limits.transfer_timeout + (size or 0) / _LEAST_BYTES_PER_SECOND
         # In a list: a task whose argument does not come would wait in Ray's queue, where nothing
         # tells it from one that waits for a CPU. So it begins without, and asks for it by itself.
-        self._job = _Job([given], own_address(), timeout, self._transfer)
+        self._job = _Job([given], own_address(), self._timeout, self._transfer)
         self._remote = ray.remote(num_cpus=cluster.cpus if cluster else 1, max_retries=0)(_attempt)
         # A session that was there already may have set no threads; these workers need one.
         aside = not self._started and cluster is None

@@ -52,13 +52,13 @@ _TIMES_OF_THE_HOST = ("training_seconds", "classifying_seconds", "finished_at")
 
 
 def task(number: int, rate: float = 0.05, restarts: int = RESTARTS) -> Block:
-    """What a task trains: by gradient descent for even numbers, Adam for odd ones."""
-    starts = range(3 * number, 3 * number + restarts)
-    return Block(number % 2, {LEARNING_RATE: rate}, tuple(starts))
+    """A task: gradient descent for even numbers, Adam for odd ones, from its own starts."""
+    first = 3 * number
+    return Block(number % 2, {LEARNING_RATE: rate}, tuple(range(first, first + restarts)))
 
 
 def collect(pool: Pool, count: int) -> list[Event]:
-    """The next `count` events with which tasks end; how far they are is passed over."""
+    """The next `count` events with which tasks end."""
     events: list[Event] = []
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(events) < count:
@@ -66,13 +66,13 @@ def collect(pool: Pool, count: int) -> list[Event]:
             time.monotonic() < deadline,
             f"{count} tasks, and after {PATIENCE_SECONDS:g} s only {len(events)} events: {events}",
         )
-        events += [e for e in pool.wait(0.5) if not isinstance(e, TaskProgress)]
+        events += [event for event in pool.wait(0.5) if not isinstance(event, TaskProgress)]
     _require(len(events) == count, f"{count} tasks, but {len(events)} events: {events}")
     return events
 
 
 def carry_out(pool: Pool, tasks: Sequence[Block]) -> dict[TaskId, Event]:
-    """Submit all, and wait for all."""
+    """Submit all, and wait for all; they are numbered as they come."""
     for number, one in enumerate(tasks):
         pool.submit(TaskId(number, 0), one)
     return {event.task_id: event for event in collect(pool, len(tasks))}
@@ -80,8 +80,8 @@ def carry_out(pool: Pool, tasks: Sequence[Block]) -> dict[TaskId, Event]:
 
 def facts(event: Event) -> dict[str, Any]:
     """What a task found, without the times of the host."""
-    block = _done(event).result
-    whole = SettingResult.join(Setting(0, Role.SEARCH, (block.block,)), [block]).to_json()
+    result = _done(event).result
+    whole = SettingResult.join(Setting(0, Role.SEARCH, (result.block,)), [result]).to_json()
     return {key: value for key, value in whole.items() if key not in _TIMES_OF_THE_HOST}
 
 
@@ -131,7 +131,8 @@ def tasks_may_be_added_while_others_run(open_pool: OpenPool) -> None:
     with _opened(open_pool, get_problem("double-well")) as pool:
         for n in range(4):
             pool.submit(TaskId(n, 0), task(n))
-        seen = [event.task_id for event in collect(pool, 1)]
+        first = pool.wait(PATIENCE_SECONDS)
+        seen = [event.task_id for event in first if not isinstance(event, TaskProgress)]
         again = TaskId(2, 0, attempt=1)
         pool.submit(again, task(2))
         seen += [event.task_id for event in collect(pool, 5 - len(seen))]

@@ -36,7 +36,7 @@ OURS = f"pg_stat_activity where application_name like 'surefoot {os.getpid()}@%'
 def job(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterJob]:
     """Submitted, and to be carried out in this process."""
 
-    def pool(problem: Problem, config: TrainingConfig, **_: Any) -> Pool:
+    def pool(problem: Problem, config: TrainingConfig, *_: Any) -> Pool:
         return InProcessPool(problem, config)
 
     monkeypatch.setattr(ray_pool, "RayPool", pool)

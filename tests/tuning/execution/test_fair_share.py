@@ -163,7 +163,7 @@ def test_a_free_slot_is_taken_once_however_long_ray_s_numbers_stay(
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
     cluster = OnCluster(1.0, Share(None, lambda: 4))  # whose part is two slots
-    pool = RayPool(get_problem("xor"), TrainingConfig.of(read_spec(TABLE)), cluster=cluster)
+    pool = RayPool(get_problem("xor"), TrainingConfig.of(read_spec(TABLE)), cluster)
     for number in range(100):
         pool.submit(TaskId(number, 0), block(0.1, restarts=4))
     assert len(handed) == 2

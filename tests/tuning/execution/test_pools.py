@@ -81,11 +81,9 @@ class Telling(InProcessPool):
         return [e for end in ended for e in (TaskProgress(end.task_id, STEPS // 2), end)]
 
 
-def test_a_pool_may_say_how_far_its_tasks_are() -> None:
-    tasks = [task(n) for n in range(3)]
-    silent, telling = (carry_out(pool(Bowl(), CONFIG), tasks) for pool in (InProcessPool, Telling))
-    assert sorted(silent) == sorted(telling)
-    assert all(facts(silent[one]) == facts(telling[one]) for one in silent)
+@pytest.mark.parametrize("check", POOL_CHECKS, ids=lambda check: check.__name__)
+def test_a_pool_may_say_how_far_its_tasks_are(check: Callable[[OpenPool], None]) -> None:
+    check(Telling)
 
 
 # ------------------------------------------------------------------------------------ Ray alone

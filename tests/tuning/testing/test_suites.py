@@ -13,9 +13,10 @@ import optuna
 import pytest
 
 from tests.support.study_places import Journal
-from tuning.errors import InvalidInput
+from trainers.errors import InvalidInput
 from tuning.execution.base import Done, Event, Failed, Lost
 from tuning.execution.in_process import InProcessPool
+from tuning.spec.search_space import LEARNING_RATE
 from tuning.study import JsonValue, StudyStore, TrialRecord
 from tuning.testing import POOL_CHECKS, STUDY_CHECKS, pools, studies
 
@@ -111,8 +112,8 @@ class Rounding(InProcessPool):
     """Trains at a rate that is a little off."""
 
     def submit(self, task_id: Any, block: Any) -> None:
-        rates = {name: value + 1e-15 for name, value in block.hyperparameters.items()}
-        super().submit(task_id, replace(block, hyperparameters=rates))
+        off = {LEARNING_RATE: block.learning_rate + 1e-15}
+        super().submit(task_id, replace(block, hyperparameters=off))
 
 
 BROKEN_POOLS: dict[Callable[[pools.OpenPool], None], pools.OpenPool] = {
