@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, StudyNotFound
 from tuning.spec.search_space import Dimension, SearchSpace
 from tuning.study import JsonValue, TrialRecord
 
