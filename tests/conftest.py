@@ -35,7 +35,7 @@ CLUSTER_FIXTURES = {"ray"}
 TOGETHER = {
     "loopback": ("tests/deploy/", "tests/service/"),  # they share a cluster
     "networks": ("tests/deploy/test_networks.py", "tests/deploy/test_wrong_network.py"),
-    "chaos": ("tests/chaos/test_cluster.py",),
+    "chaos": ("tests/chaos/",),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from trainers.errors import InvalidInput
+from tuning.errors import InvalidInput, StudyNotFound
 from tuning.spec.search_space import Dimension, SearchSpace
 from tuning.study import JsonValue, TrialRecord
 
@@ -133,7 +133,7 @@ def names_may_be_odd(studies: Studies) -> None:
         _same(store.attributes, {name: name}, f"attributes of study {name!r}")
         _same(store.records(), [record(0)], f"trials of study {name!r}")
         studies.delete(name)
-        _raises(InvalidInput, f"opening {name!r}, deleted", lambda name=name: studies.open(name))  # type: ignore[misc]
+        _raises(StudyNotFound, f"opening {name!r}, deleted", lambda name=name: studies.open(name))  # type: ignore[misc]
 
 
 def studies_count_for_themselves(studies: Studies) -> None:
@@ -199,7 +199,7 @@ def a_wrong_record_is_refused(studies: Studies) -> None:
 def wrong_attributes_are_refused(studies: Studies) -> None:
     wrong: dict[str, JsonValue] = {"rate": math.nan}
     _raises(ValueError, "attributes with NaN", lambda: studies.create("job", wrong))
-    _raises(InvalidInput, "a study that was refused", lambda: studies.open("job"))
+    _raises(StudyNotFound, "a study that was refused", lambda: studies.open("job"))
 
 
 def a_study_is_created_once(studies: Studies) -> None:
@@ -213,7 +213,7 @@ def a_study_is_created_once(studies: Studies) -> None:
 
 def what_is_not_there_is_not_opened(studies: Studies) -> None:
     _made(studies)
-    said = _raises(InvalidInput, "no such study", lambda: studies.open("other"))
+    said = _raises(StudyNotFound, "no such study", lambda: studies.open("other"))
     for words in ("no study 'other' in ", "it holds 'job'"):
         if words not in said:
             raise AssertionError(f"no such study: {said!r} lacks {words!r}")
@@ -223,8 +223,8 @@ def a_deleted_study_is_gone_and_others_stay(studies: Studies) -> None:
     _made(studies, 3)
     _made(studies, 1, "other")
     studies.delete("job")
-    _raises(InvalidInput, "opening it when deleted", lambda: studies.open("job"))
-    _raises(InvalidInput, "deleting it again", lambda: studies.delete("job"))
+    _raises(StudyNotFound, "opening it when deleted", lambda: studies.open("job"))
+    _raises(StudyNotFound, "deleting it again", lambda: studies.delete("job"))
     _same(studies.open("other").records(), [record(0)], "trials of the other study")
     _same(_made(studies, 1).records(), [record(0)], "trials of a new one of its name")
 
