@@ -32,11 +32,14 @@ class _Workers(click.ParamType[Any]):
     name = "N|inline"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "inline" or isinstance(value, int):
-            return value
-        if str(value).isdecimal() and 0 < int(value) <= 10_000:  # Ray raises at some number
-            return int(value)
-        self.fail(f"{value!r} is not valid; a whole number from 1 to 10000, or inline", param, ctx)
+        from tuning.execution.registry import pool_maker
+
+        workers = int(value) if str(value).isdecimal() else value
+        try:
+            pool_maker(workers)
+        except InvalidInput as error:
+            self.fail(str(error).removeprefix("workers = "), param, ctx)
+        return workers
 
 
 workers_option = click.option(
