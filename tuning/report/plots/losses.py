@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tuning.report.formatting import number
 from tuning.report.model import QuantileCurves, Report, SettingRow
+from tuning.report.plots.curves import by_optimizer, draw_curve
 from tuning.report.plots.style import (
     INK,
     SIZE,
@@ -20,7 +21,6 @@ from tuning.report.plots.style import (
     rate_colours,
     safe,
 )
-from tuning.report.text import sorted_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,11 +43,7 @@ def losses(report: Report) -> bytes | None:
     from matplotlib import cm
     from matplotlib.colors import LogNorm
 
-    groups = {
-        name: drawn
-        for name, rows in sorted_settings(report.settings).items()
-        if (drawn := [row for row in rows if row.number in report.curves])
-    }
+    groups = by_optimizer(report, report.curves)
     if not groups:
         return None
     curves = [report.curves[row.number] for rows in groups.values() for row in rows]
@@ -65,13 +61,14 @@ def losses(report: Report) -> bytes | None:
         ax.set_ylim(axis.low, axis.high)
         for row in rows:
             chosen = best is not None and row.number == best.number
-            _draw(
+            draw_curve(
                 ax,
-                axis,
                 report.curves[row.number],
+                axis,
+                (0.0, axis.high),
                 colours(norm(row.learning_rate)),
-                chosen,
-                row in banded,
+                chosen=chosen,
+                band=row in banded,
             )
         axis.mark(ax)
     _steps(panels, max(int(c.steps[-1]) for c in curves))
@@ -131,45 +128,6 @@ class _Axis:
             zorder=7,
         )
         note.set_bbox({"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
-
-
-def _draw(
-    ax: Axes,
-    axis: _Axis,
-    curves: QuantileCurves,
-    colour: object,
-    chosen: bool,
-    band: bool,
-) -> None:
-    from matplotlib.patheffects import Normal, Stroke
-
-    steps, middle = curves.steps, axis(curves.p50)
-    # Where more than a tenth diverged the 90 % quantile is infinite: the band reaches out of the
-    # panel.
-    upper = np.where(
-        np.isfinite(curves.p10), np.nan_to_num(axis(curves.p90), nan=2.0 * axis.high), np.nan
-    )
-    if band:
-        ax.fill_between(steps, axis(curves.p10), upper, color=colour, alpha=0.2, linewidth=0)
-    (line,) = ax.plot(
-        steps, middle, color=colour, linewidth=2.0 if chosen else 1.4, zorder=6 if chosen else 3
-    )
-    if chosen:
-        line.set_path_effects([Stroke(linewidth=3.6, foreground=INK), Normal()])
-    finite = np.flatnonzero(np.isfinite(middle))
-    if finite.size and finite[-1] + 1 < len(steps):
-        last = finite[-1]
-        height = min(float(middle[last]), axis.high)
-        ax.plot(
-            steps[last],
-            height,
-            "x",
-            color=colour,
-            markersize=7,
-            markeredgewidth=2,
-            clip_on=False,
-            zorder=8,
-        )
 
 
 def _banded(rows: list[SettingRow], chosen: int | None) -> list[SettingRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from tuning.report.formatting import number
 from tuning.report.labels import UNSTABLE
 from tuning.report.model import Report, SettingRow, SharpnessCurves
+from tuning.report.plots.curves import by_optimizer, draw_curve
 from tuning.report.plots.style import (
     GREY,
     INK,
@@ -22,7 +24,6 @@ from tuning.report.plots.style import (
     rate_colours,
     safe,
 )
-from tuning.report.text import sorted_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,11 +45,7 @@ def sharpness(report: Report) -> bytes | None:
     from matplotlib.colors import LogNorm
     from matplotlib.lines import Line2D
 
-    groups = {
-        name: drawn
-        for name, rows in sorted_settings(report.settings).items()
-        if (drawn := [row for row in rows if row.number in report.sharpness])
-    }
+    groups = by_optimizer(report, report.sharpness)
     if not groups:
         return None
     rates = [row.learning_rate for rows in groups.values() for row in rows]
@@ -65,7 +62,16 @@ def sharpness(report: Report) -> bytes | None:
             chosen = best is not None and row.number == best.number
             colour = colours(norm(row.learning_rate))
             banded = chosen or len(rows) <= _BANDS
-            _draw(ax, report.sharpness[row.number], colour, chosen, banded)
+            curves = report.sharpness[row.number]
+            draw_curve(
+                ax,
+                curves,
+                partial(_height, curves.limit, low, high),
+                (low, high),
+                colour,
+                chosen=chosen,
+                band=banded,
+            )
         _edge(ax, rows[0], report.sharpness[rows[0].number])
     last = max(int(report.sharpness[row.number].steps[-1]) for g in groups.values() for row in g)
     panels[0].set_xlim(0, last)
@@ -87,40 +93,9 @@ def _limits(curves: list[SharpnessCurves]) -> tuple[float, float]:
     return max(0.7 * low, _LOWEST), min(1.5 * high, _HIGHEST)
 
 
-def _draw(ax: Axes, curves: SharpnessCurves, colour: object, chosen: bool, band: bool) -> None:
-    from matplotlib.patheffects import Normal, Stroke
-
-    low, high = ax.get_ylim()
-
-    def height(values: FloatArray) -> FloatArray:
-        # Off the panel rather than off the axis: a sharpness of zero or less has no logarithm.
-        return np.clip(values / curves.limit, 0.5 * low, 2.0 * high)
-
-    steps, middle = curves.steps, height(curves.p50)
-    if band:
-        upper = np.where(
-            np.isfinite(curves.p10), np.nan_to_num(height(curves.p90), nan=2.0 * high), np.nan
-        )
-        ax.fill_between(steps, height(curves.p10), upper, color=colour, alpha=0.2, linewidth=0)
-    (line,) = ax.plot(
-        steps, middle, color=colour, linewidth=2.0 if chosen else 1.4, zorder=6 if chosen else 3
-    )
-    if chosen:
-        line.set_path_effects([Stroke(linewidth=3.6, foreground=INK), Normal()])
-    finite = np.flatnonzero(np.isfinite(middle))
-    if finite.size and finite[-1] + 1 < len(steps):
-        at = finite[-1]
-        top = min(max(float(middle[at]), low), high)
-        ax.plot(
-            steps[at],
-            top,
-            "x",
-            color=colour,
-            markersize=7,
-            markeredgewidth=2,
-            clip_on=False,
-            zorder=8,
-        )
+def _height(limit: float, low: float, high: float, values: FloatArray) -> FloatArray:
+    """Off the panel rather than off the axis: a sharpness of zero or less has no logarithm."""
+    return np.clip(values / limit, 0.5 * low, 2.0 * high)
 
 
 def _edge(ax: Axes, row: SettingRow, curves: SharpnessCurves) -> None:
