@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuning.report import formatting, text
 from tuning.report.columns import columns
 from tuning.report.export import to_toml
+from tuning.report.labels import GLOSSARY
 from tuning.report.model import Report
 from tuning.report.plots.all import pictures
 
@@ -100,7 +101,7 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "sharpness": text.sharpness_sentences(report),
         "unseen": text.unseen_sentences(report.unseen),
         "reference": text.reference(report),
-        "glossary": text.GLOSSARY,
+        "glossary": GLOSSARY,
         "job": to_toml(report.job),
         "columns": columns(
             validated=any(row.validation_loss is not None for row in report.settings)

@@ -1,4 +1,4 @@
-"""What a restart can have become: the order, colours and short words, for every table and picture.
+"""What a restart can have become: the order, colours and words, for every table and picture.
 
 Colours are those of Okabe & Ito (2008), told apart with any colour vision, and in grey.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from trainers import Basin, Dynamics
 
-__all__ = ["MIXED", "PALETTE", "SHORT", "STABLE", "STACKS", "UNSTABLE", "stack"]
+__all__ = ["GLOSSARY", "MIXED", "PALETTE", "SHORT", "STABLE", "STACKS", "UNSTABLE", "stack"]
 
 BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE = (
     "#0072b2",
@@ -30,6 +30,36 @@ SHORT = {
     Dynamics.DESCENDING: "descend-\ning",
     Dynamics.OSCILLATING: "oscil-\nlating",
     Dynamics.DIVERGED: "diverged",
+}
+
+#: Word -> what it means.
+GLOSSARY: dict[str, str] = {
+    "setting": "an optimizer with all its hyperparameters, the learning rate first",
+    "restart": "one random start trained under one setting; restart i starts from the same "
+    "weights everywhere",
+    "settled": "what is left to gain is negligible",
+    "descending": "the loss was still falling when the steps ended",
+    "oscillating": "no progress, while the steps bounce to and fro",
+    "diverged": "the loss or the weights grew without bound",
+    "unstable": "diverged or oscillating",
+    "stable": (
+        "the upper Clopper-Pearson bound on P(unstable) is within the limit, at this learning rate "
+        "and, for the recommended one, at the safety factor times it"
+    ),
+    "global minimum": "within the tolerance of J*, the lowest loss that is known",
+    "local minimum": "a minimum above that tolerance, whether it curves up in all directions or is "
+    "flat in some",
+    "trapped": "in a local minimum: gradient flow from where the restart ended leads there",
+    "saddle": "at rest where some direction curves down",
+    "plateau": "no minimum is there: the loss is flat all around, a small push finds a way down, "
+    "or the loss falls for ever as the weights grow (a minimum at infinity)",
+    "undetermined": "the bottom was not reached; such restarts widen the intervals",
+    "cliff": "the learning rate at which an optimizer stops being stable",
+    "cost": "steps spent by all restarts for each one that reached the target loss",
+    "sharpness": "the largest curvature λ; gradient descent cannot stay where the rate is above "
+    "2/λ. Along the way that of P⁻¹H, P what the optimizer divides the gradient by",
+    "edge of stability": "the sharpness has risen to the optimizer's limit and hovers there, while "
+    "the loss still falls (Cohen et al. 2021, 2022)",
 }
 
 #: What a restart can have become, from the bottom of a bar up, and its colour.
