@@ -179,7 +179,7 @@ def _ask(ray: RayJobs) -> dict[str, Any]:
 def _versions(there: dict[str, Any]) -> list[Finding]:
     here, head = _my_versions(), there["versions"]
     found = [_compared("head's versions", {"head": head}, here)]
-    others = [node for node in there["nodes"] if node["address"] != there["head"]]
+    others = [node for node in there["nodes"] if not node["is_head"]]
     if own := {node["address"]: node["own"] for node in others if node["own"]}:
         found.append(_compared("nodes' versions", own, here))
     return found

@@ -45,9 +45,9 @@ def cluster_facts(on_a_node: Callable[[], Any]) -> dict[str, Any]:
 
     Returns:
         `cpus` and `free_cpus` of all; `head`, the address under which the head is known; and
-        `nodes`, each with its `address`, an `error` if it gave no answer, what `on_a_node` gave
-        (`own`), whether an object came to it (`argument`) and from it (`result`), and the ports of
-        others to which it cannot connect (`closed`).
+        `nodes`, each with its `address`, whether it `is_head`, an `error` if it gave no answer,
+        what `on_a_node` gave (`own`), whether an object came to it (`argument`) and from it
+        (`result`), and the ports of others to which it cannot connect (`closed`).
     """
     import ray
 
@@ -117,6 +117,7 @@ def _fact(node: dict[str, Any], look: Any, result: Any) -> dict[str, Any]:
     answered = isinstance(look, _Seen)
     return {
         "address": node["NodeManagerAddress"],
+        "is_head": _is_head(node),
         "error": None if answered else str(look),
         "own": look.own if answered else None,
         "argument": answered and look.argument,

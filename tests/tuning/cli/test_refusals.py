@@ -126,10 +126,10 @@ def test_a_bad_job_costs_nothing(
             ["run", "JOB", "--workers", "0"],
             "0 is not valid; a whole number from 1 to 10000, or 'inline'",
         ),
-        (["run", "JOB", "--workers", "9" * 20], "9' is not valid; a whole number from 1 to 10000"),
+        (["run", "JOB", "--workers", "9" * 20], "9 is not valid; a whole number from 1 to 10000"),
         (
             ["run", "JOB", "--workers", "-1"],
-            "'-1' is not valid; a whole number from 1 to 10000, or inl",
+            "'-1' is not valid; a whole number from 1 to 10000, or 'inl",
         ),
         (
             ["run", "JOB", "--workers", "2.5"],

@@ -58,7 +58,14 @@ def world(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ProbedRa
 
 def node(address: str, own: Any, **changes: Any) -> dict[str, Any]:
     """A node that is well, but for `changes`."""
-    well = {"error": None, "own": own, "argument": True, "result": True, "closed": []}
+    well = {
+        "is_head": address == "10.0.0.1",
+        "error": None,
+        "own": own,
+        "argument": True,
+        "result": True,
+        "closed": [],
+    }
     return {"address": address, **well, **changes}
 
 
