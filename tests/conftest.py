@@ -28,7 +28,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 #: Marked `cluster`, and so is what asks for one of these fixtures.
 CLUSTER_FOLDERS = ("tests/chaos/", "tests/deploy/", "tests/service/")
-CLUSTER_FIXTURES = {"ray"}
+CLUSTER_FIXTURES = {"ray", "postgres"}
 
 #: What goes on in one process, one after another. Those that take longest begin first, each in a
 #: process of its own, and what remains fills both up: so that both end at about the same time.

@@ -15,7 +15,7 @@ import pytest
 from tests.support.surefoot_command import surefoot
 from tuning.report.export import to_toml
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = [pytest.mark.science, pytest.mark.usefixtures("no_pictures")]
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 JOBS = sorted(EXAMPLES.glob("*.toml"))

@@ -29,7 +29,7 @@ from tuning.jobs.files import LEASE
 from tuning.jobs.local import LocalJobs
 from tuning.storage.file_lease import holder
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("no_pictures")]
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_SECONDS = 60.0

@@ -31,7 +31,7 @@ from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 from tuning.trial.task import split_into_tasks
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = [pytest.mark.science, pytest.mark.usefixtures("no_pictures")]
 
 ROOT = Path(__file__).resolve().parents[3]
 RATES = {"low": 0.01, "high": 10.0}

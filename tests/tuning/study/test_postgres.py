@@ -24,6 +24,8 @@ from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore
 from tuning.study.counts import count, counts
 
+pytestmark = pytest.mark.cluster
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -20,6 +20,8 @@ import pytest
 
 from tuning.tracking import Run, Tracker, serve_command, view_path
 
+pytestmark = pytest.mark.cluster
+
 PATIENCE = 60.0
 SETTINGS = 12
 
