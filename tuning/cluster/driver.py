@@ -51,6 +51,7 @@ def coordinate(job_id: str) -> State:
     if database is None:
         raise InvalidInput("SUREFOOT_STORAGE_URL is not set where the Ray head runs")
     job = database.job(job_id)
+    failure = None
     with JobLog(job) as job_log:
         job_log.say(f"coordinator {os.getpid()} on {socket.gethostname()} begins")
         try:
@@ -59,15 +60,19 @@ def coordinate(job_id: str) -> State:
             job_log.say(f"coordinator {os.getpid()} leaves: {error}")
             return State.WAITING
         except (InvalidInput, ProblemFailed) as error:
-            with suppress(SurefootError):  # the next coordinator, or one at work, finds the same
-                job.fail(str(error))
+            failure = str(error)
             job_log.say("\n".join([f"failed: {error}", *getattr(error, "__notes__", ())]))
-            return State.FAILED
         except KeyboardInterrupt:
             job_log.say("stopped; what was done is kept")
             return State.STOPPED
-        job_log.say("done")
-    return State.DONE
+        else:
+            job_log.say("done")
+    if failure is None:
+        return State.DONE
+    # Once the log is written: who follows the job reads it no further than its end.
+    with suppress(SurefootError):  # the next coordinator, or one at work, finds the same
+        job.fail(failure)
+    return State.FAILED
 
 
 def _carry_through(job: ClusterJob, job_log: JobLog) -> None:
