@@ -44,7 +44,9 @@ def row(
     number: int, optimizer: str, learning_rate: float, joint: dict[str, int], **changes: Any
 ) -> SettingRow:
     """A setting whose counts and rates follow from `joint`."""
-    dynamics = dict.fromkeys(("settled", "descending", "oscillating", "diverged"), 0)
+    dynamics = dict.fromkeys(
+        ("settled", "descending", "hovering", "oscillating", "diverged"), 0
+    )
     basins = dict.fromkeys(
         ("global-minimum", "local-minimum", "saddle", "plateau", "undetermined"), 0
     )
@@ -65,10 +67,25 @@ def row(
         dynamics=dynamics,
         basins=basins,
         joint=joint,
+        falls={
+            name: n
+            for name, n in (
+                ("diverged", dynamics["diverged"]),
+                ("swings", dynamics["oscillating"]),
+            )
+            if n
+        },
+        hover=None if dynamics["diverged"] == total else 1e-5,
+        worst_hover=None if dynamics["diverged"] == total else 0.004,
+        evidence={"proven": total - undecided, "extrapolated": 0, "level": 0},
         unstable=wilson(unstable, total),
         diverged=wilson(dynamics["diverged"], total),
         trapped=wilson(basins["local-minimum"], total, undecided=undecided),
         global_minimum=wilson(basins["global-minimum"], total, undecided=undecided),
+        trapped_at={
+            part: wilson(basins["local-minimum"], total, undecided=undecided)
+            for part in ("0.001", "0.003", "0.01")
+        },
         unstable_upper=clopper_pearson_upper(unstable, total),
         stable=unstable == 0,
         loss=None if dynamics["diverged"] >= total / 2 else 0.0123456,
@@ -184,6 +201,9 @@ def report(**changes: Any) -> Report:
         unseen=unseen_mass([300, 170]),
         best_loss=0.0,
         best_loss_is_known=True,
+        best_loss_found_by="gd",
+        own_best={"gd": OwnBest(0.0, wilson(41, 64))},
+        label_drift=None,
         tolerance=0.002,
         start_loss=4.0,
         target=Target(0.002, "the known global minimum, and its tolerance"),

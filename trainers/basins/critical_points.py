@@ -25,7 +25,7 @@ REFUSALS = 8  # more than steps taken: the gradient jumps here
 # Newton's steps towards a minimum like w^2n shrink by (2n - 2) / (2n - 1) each; towards infinity
 # they do not. Told apart by twenty steps, each longer than 10^4 / lambda_max in time.
 _SHRINKING, _STEADY, _LONG, _EVERY = 0.9, 20, 1e4, 10
-_HOVERING = 20.0  # material gaps: as far above a kink a step of 1e-2 may hover
+_HOVERING = 0.02  # of the descent: as far above a kink a step of 1e-2 may hover
 _ALIKE = 10.0  # of the smallest curvature: what curves up no more is as flat
 _SETTLING = 6  # differences along every parameter that settling at a kink takes
 _MARGIN = 1.3  # Hessians: one may always be formed, after a flow that was short
@@ -152,7 +152,7 @@ class CriticalPointClassifier:
     def _unrest(self, look: Look) -> None:
         """Who had to be pushed, and then fell, was on no bottom when it was at rest."""
         rested = look.flow.rested
-        fell = look.found & (rested - look.loss > self.limits.settled * look.descent)
+        fell = look.found & (rested - look.loss > self.limits.negligible * look.descent)
         look.endpoints.loss[fell] = rested[fell]
         look.endpoints.label(fell, Point.PLATEAU, "pushed")
 
@@ -265,22 +265,21 @@ class CriticalPointClassifier:
         model, limits = look.model, self.limits
         refused = look.flow.refused >= REFUSALS
         slope = np.abs(model.gradient).max(axis=1)
-        matters = model.jump * look.size > limits.settled * look.descent
+        matters = model.jump * look.size > limits.negligible * look.descent
         beside = ending & matters & (model.jump > 0.3 * slope)
         mask = mask & (beside | refused) & self._affordable(look, _SETTLING)
         if not mask.any():
             return
-        enough = limits.settled * look.descent[mask] + look.rounding[mask]
+        enough = limits.negligible * look.descent[mask] + look.rounding[mask]
         settled = settle(self.evaluate, model.w[mask], look.loss[mask], enough, limits)
         jumps, rest = mask.copy(), mask.copy()
         # Damped steps follow no flow: what they find further down may be another basin.
-        near = look.loss[mask] - settled.loss <= _HOVERING * limits.material * look.descent[mask]
+        near = look.loss[mask] - settled.loss <= _HOVERING * look.descent[mask]
         jumps[mask], rest[mask] = settled.kinked, settled.rest & near
         look.flow.refused[mask & ~jumps] = 0  # smooth: it is only hard to follow
         model.w[jumps], look.loss[jumps] = settled.w[settled.kinked], settled.loss[settled.kinked]
         model.ends[jumps] = settled.model.ends[settled.kinked]
         look.label(rest, Point.FLAT, "kink")
-        look.endpoints.kinked[rest] = True
         look.label(jumps & ~rest, Point.UNDETERMINED, "jumps")
 
     def _move(self, look: Look, mask: Mask) -> None:

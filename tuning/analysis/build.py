@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from trainers import Basin, Dynamics
+from trainers import Basin, Dynamics, Evidence, Fall
 from trainers.randomness import Purpose
 from tuning.analysis.basin_labels import Labels
 from tuning.analysis.distinct_minima import distinct_minima
 from tuning.analysis.explanations import explain, warnings_of
+from tuning.analysis.judgements import drift, found_by, own_bests, share, trapped_by_tolerance
 from tuning.analysis.recommendation import (
     Verdict,
     expected_running_time,
@@ -43,14 +44,22 @@ def _search_labels(
     spec: JobSpec, results: Sequence[SettingResult], known_minimum: float | None
 ) -> Labels:
     search = of_role(results, Role.SEARCH)
-    return Labels.of(search, known_minimum, spec.outcomes.thresholds)
+    return Labels.of(search, known_minimum, spec.thresholds)
 
 
 def next_confirmations(
     spec: JobSpec, known_minimum: float | None, results: Sequence[SettingResult]
 ) -> list[Setting]:
     """The settings to try next on fresh starts; none when the verdict is final."""
-    return list(judge(results, _search_labels(spec, results, known_minimum), spec).next)
+    return list(_verdict(spec, known_minimum, results).next)
+
+
+def _verdict(
+    spec: JobSpec, known_minimum: float | None, results: Sequence[SettingResult]
+) -> Verdict:
+    """By the search's J* and scale, which confirmations cannot change."""
+    labels = _search_labels(spec, results, known_minimum)
+    return judge([labels.relabelled(r) for r in results], labels, spec)
 
 
 def build_report(
@@ -66,10 +75,14 @@ def build_report(
         problem: its facts, `known_minimum` among them.
     """
     known = problem["known_minimum"]
-    labels = Labels.of(results, known, spec.outcomes.thresholds)
-    verdict = judge(results, _search_labels(spec, results, known), spec)
+    labels = Labels.of(results, known, spec.thresholds)
+    verdict = _verdict(spec, known, results)
+    results = labels.results
     names = list(spec.search.space.optimizers)
-    rows = [_row(r, b, names, verdict, spec) for r, b in zip(results, labels.basins, strict=True)]
+    rows = [
+        _row(r, b, e, labels, names, verdict, spec)
+        for r, b, e in zip(results, labels.basins, labels.evidence, strict=True)
+    ]
     search = of_role(results, Role.SEARCH)
     tried = tuple(row for row in rows if row.role == Role.SEARCH)
     cliffs = {
@@ -89,6 +102,9 @@ def build_report(
         unseen=unseen,
         best_loss=labels.best if np.isfinite(labels.best) else None,
         best_loss_is_known=labels.known,
+        best_loss_found_by=found_by(labels, names),
+        own_best=own_bests(labels, names),
+        label_drift=drift(labels),
         tolerance=labels.tolerance,
         start_loss=labels.start_loss,
         target=verdict.target,
@@ -116,6 +132,8 @@ def _sharpness(result: SettingResult, spec: JobSpec) -> SharpnessCurves | None:
 def _row(
     result: SettingResult,
     basins: np.ndarray[Any, Any],
+    evidence: np.ndarray[Any, Any],
+    labels: Labels,
     names: list[str],
     verdict: Verdict,
     spec: JobSpec,
@@ -124,10 +142,10 @@ def _row(
     total = len(table)
     where = Counter(str(b) for b in basins if b is not None)
     doing = Counter(table.dynamics.tolist())
-    joint = Counter(
-        f"{d}/{b or 'none'}" for d, b in zip(table.dynamics.tolist(), basins, strict=True)
-    )
-    undecided = where[Basin.UNDETERMINED]
+    fallen = np.where(table.unstable & ~table.diverged, "unstable", table.dynamics)
+    joint = Counter(f"{d}/{b or 'none'}" for d, b in zip(fallen.tolist(), basins, strict=True))
+    falls, why = Counter(table.fall.tolist()), Counter(str(e) for e in evidence if e is not None)
+    hovers = table.hover[np.isfinite(table.hover)]
     spent, reached = expected_running_time(result, verdict.target.loss)
     ends = np.where(table.diverged, np.inf, table.loss)
     held_out = table.validation_loss[np.isfinite(table.validation_loss)]
@@ -140,10 +158,15 @@ def _row(
         dynamics={d.value: doing[d] for d in Dynamics},
         basins={b.value: where[b] for b in Basin},
         joint=dict(sorted(joint.items())),
+        falls={f.value: falls[f] for f in Fall if falls[f]},
+        hover=float(np.median(hovers)) if hovers.size else None,
+        worst_hover=float(hovers.max()) if hovers.size else None,
+        evidence={e.value: why[e] for e in Evidence},
         unstable=wilson(int(table.unstable.sum()), total),
         diverged=wilson(int(table.diverged.sum()), total),
-        trapped=wilson(where[Basin.LOCAL_MINIMUM], total, undecided=undecided),
-        global_minimum=wilson(where[Basin.GLOBAL_MINIMUM], total, undecided=undecided),
+        trapped=share(basins, Basin.LOCAL_MINIMUM),
+        global_minimum=share(basins, Basin.GLOBAL_MINIMUM),
+        trapped_at=trapped_by_tolerance(labels, table),
         unstable_upper=upper_bound(result, spec),
         stable=is_stable(result, spec),
         loss=_finite(np.quantile(ends, 0.5, method="inverted_cdf")),

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trainers import Dynamics
-from tuning.report.formatting import number, percent, rate, rate_cell
-from tuning.report.labels import SHORT
+from tuning.report.formatting import MISSING, number, percent, rate, rate_cell, short_percent
+from tuning.report.labels import FALLS, SHORT
 from tuning.report.model import SettingRow
 
 __all__ = ["Column", "Narrow", "columns"]
@@ -51,6 +51,12 @@ def columns(*, validated: bool) -> list[Column]:
         *map(_count_of, Dynamics),
         Column("unstable [95\N{NO-BREAK SPACE}%] (count)", lambda row: rate(row.unstable)),
         Column("at most", lambda row: percent(row.unstable_upper)),
+        Column("why", _why),
+        Column(
+            "hover: median, worst",
+            lambda row: f"{percent(row.hover)}, {percent(row.worst_hover)}",
+            Narrow("hover,\n%", lambda row, _: short_percent(row.hover), (6, 5)),
+        ),
         Column(
             "trapped [95\N{NO-BREAK SPACE}%] (count)",
             lambda row: rate(row.trapped),
@@ -74,6 +80,10 @@ def columns(*, validated: bool) -> list[Column]:
             Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (8, 6)),
         ),
     ]
+
+
+def _why(row: SettingRow) -> str:
+    return ", ".join(f"{n} {FALLS[reason]}" for reason, n in row.falls.items()) or MISSING
 
 
 def _count_of(dynamics: Dynamics) -> Column:

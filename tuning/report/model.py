@@ -23,6 +23,7 @@ __all__ = [
     "BestStable",
     "LossProfile",
     "Minimum",
+    "OwnBest",
     "Paths",
     "QuantileCurves",
     "Report",
@@ -45,9 +46,16 @@ class SettingRow:
             `adam(beta1=0.8)`.
         learning_rate: the rate. role: search or confirmation. restarts: R.
         dynamics, basins: how many restarts had each label; diverged restarts have no basin.
-        joint: how many had each pair of labels, as in `settled/global-minimum` and `diverged/none`.
+        joint: how many had each pair of labels, as in `settled/global-minimum` and `diverged/none`;
+            `unstable` in the place of the dynamics of who fell without diverging.
+        falls: why restarts are unstable, and how many by each reason.
+        hover, worst_hover: median and largest height of the tail over the bottom, in descents, over
+            the restarts that did not diverge; None without any.
+        evidence: what the basins rest on, and how many on each.
         unstable, diverged, trapped, global_minimum: rates over all R, with 95 % Wilson intervals;
-            undecided restarts widen those of trapped and global_minimum.
+            restarts that are not judged widen those of trapped and global_minimum, which are given
+            among the judged.
+        trapped_at: trapped, by tolerance in parts of the descent.
         unstable_upper: one-sided Clopper-Pearson bound at the job's confidence.
         stable: whether that bound is at most `max_unstable` at this rate.
         loss: median over the restarts of the loss where they ended, None if over half of them
@@ -65,10 +73,15 @@ class SettingRow:
     dynamics: Mapping[str, int]
     basins: Mapping[str, int]
     joint: Mapping[str, int]
+    falls: Mapping[str, int]
+    hover: float | None
+    worst_hover: float | None
+    evidence: Mapping[str, int]
     unstable: Rate
     diverged: Rate
     trapped: Rate
     global_minimum: Rate
+    trapped_at: Mapping[str, Rate]
     unstable_upper: float
     stable: bool
     loss: float | None
@@ -132,6 +145,15 @@ class Minimum:
 
 
 @dataclass(frozen=True)
+class OwnBest:
+    """The lowest bottom that one optimizer found, and how many of its restarts came to it, within
+    the job's tolerance."""
+
+    loss: float
+    reached: Rate
+
+
+@dataclass(frozen=True)
 class Target:
     """The loss that a restart must reach to count as a success, and whence that number comes."""
 
@@ -163,6 +185,9 @@ class Report:
         best_stable: the recommended setting, or None; `explanation` says why in a sentence or two.
         cliffs: by optimizer. minima: distinct, the lowest first. unseen: what may be missing.
         best_loss: J*. best_loss_is_known: whether the problem knows it; else it is the best found.
+        best_loss_found_by: the optimizer that found the lowest one. own_best: by optimizer.
+        label_drift: the share of judged restarts whose label would change if J* fell by the
+            tolerance; None where J* is known.
         tolerance: how far above J* still counts as the global minimum. start_loss: median J0.
         target: what counts as success. sensitivity: Wortsman et al. 2023, by optimizer.
         comparisons: McNemar tests of who reached the target: the best setting, by optimizer the
@@ -184,6 +209,9 @@ class Report:
     unseen: UnseenMass | None
     best_loss: float | None
     best_loss_is_known: bool
+    best_loss_found_by: str | None
+    own_best: Mapping[str, OwnBest]
+    label_drift: float | None
     tolerance: float
     start_loss: float
     target: Target
@@ -226,7 +254,10 @@ class Report:
                         f"{item.name}.high": value.high,
                     }
                 elif isinstance(value, Mapping):
-                    row |= {f"{item.name}.{key}": count for key, count in value.items()}
+                    row |= {
+                        f"{item.name}.{key}": of.estimate if isinstance(of, Rate) else of
+                        for key, of in value.items()
+                    }
                 else:
                     row[item.name] = value
             rows.append(row)

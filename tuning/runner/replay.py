@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from trainers import InvalidInput, Outcome, classify
-from trainers.outcomes.classify import label_basins
+from trainers import Dynamics, Fall, InvalidInput, Outcome, classify
 from tuning.analysis.basin_labels import Labels
 from tuning.jobs.lookup import find_job
 from tuning.search.records import results_of
@@ -94,17 +93,24 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
     i = block.starts.index(restart)
     known = job.header["problem"]["known_minimum"]
     labels = Labels.of(results, known, config.thresholds)
-    point = np.array([outcomes.point[i]], dtype=object)
-    basin = label_basins(
-        point, outcomes.basin_loss[i : i + 1], labels.best, labels.tolerance, known=labels.known
+    said = labels.results[setting].restarts  # on the scale of the whole job
+    outcome = replace(
+        outcomes[i],
+        dynamics=Dynamics(said.dynamics[row]),
+        unstable=bool(said.unstable[row]),
+        fall=Fall(said.fall[row]) if said.fall[row] else None,
+        hover=float(said.hover[row]),
+        basin=labels.basins[setting][row],
+        evidence=labels.evidence[setting][row],
     )
-    outcome = replace(outcomes[i], basin=basin[0])
     stored = {f.name: getattr(result.restarts, f.name)[row] for f in fields(result.restarts)}
     compared = (
-        "dynamics",
+        "motion",
         "point",
         "loss",
         "basin_loss",
+        "lower_bound",
+        "tail_gap",
         "diverged_at",
         "smallest_curvature",
         "largest_curvature",

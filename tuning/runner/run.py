@@ -123,8 +123,8 @@ def _train(
     plan = make_plan(spec, facts["flops"], known)
 
     def told(results: list[SettingResult]) -> None:
-        labels = Labels.of(results, known, spec.outcomes.thresholds)
-        tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
+        labels = Labels.of(results, known, spec.thresholds)
+        tracker.put(setting_run(job.id, labels.results[-1], labels.basins[-1], spec))
 
     # Of a complete study only the report is wanted: no workers are started for that.
     maker = pool_maker("inline" if is_complete(plan, before) else workers)

@@ -30,11 +30,15 @@ __all__ = [
 ]
 
 
+_MOST_UNDECIDED = 0.1  # of the restarts: above, no rate is given
+
+
 @dataclass(frozen=True)
 class Rate:
     """`count` of `total` restarts, with an interval; all rates are fractions in [0, 1].
 
-    `undecided` of the `total` could not be judged; they are not in `count`.
+    `undecided` of the `total` could not be judged; they are not in `count`, and the interval has
+    room for them.
     """
 
     count: int
@@ -45,8 +49,11 @@ class Rate:
 
     @property
     def estimate(self) -> float | None:
-        """count / total, or None when nothing was tried."""
-        return self.count / self.total if self.total else None
+        """The rate among the judged; None when nothing was tried, or more than a tenth of it could
+        not be judged."""
+        if not self.total or self.undecided > _MOST_UNDECIDED * self.total:
+            return None
+        return self.count / (self.total - self.undecided)
 
     def to_dict(self) -> dict[str, int | float | None]:
         """Every field and the estimate, ready for JSON."""
@@ -60,8 +67,10 @@ class Rate:
         }
 
     def __str__(self) -> str:
+        if self.estimate is None and self.total:
+            return f"not judged ({self.undecided} of {self.total})"
         estimate = "unknown" if self.estimate is None else f"{100 * self.estimate:.1f} %"
-        undecided = f", {self.undecided} undecided" if self.undecided else ""
+        undecided = f", {self.undecided} not judged" if self.undecided else ""
         interval = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
         return f"{estimate} {interval} ({self.count}/{self.total}{undecided})"
 

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trainers.basins.descent import Point
+from trainers.basins.endpoints import Point
 from trainers.optimizers.registry import get_optimizer
-from trainers.outcomes.classify import (
-    Basin,
-    Outcome,
-    best_known,
-    classify,
-    label_basins,
-    material_tolerance,
-)
+from trainers.outcomes.basins import Basin, best_known, descent_of, label_basins
+from trainers.outcomes.classify import Outcome, classify
 from trainers.outcomes.dynamics import Dynamics
 from trainers.problems.landscape_base import Landscape
 from trainers.problems.landscapes import DoubleWell, Rastrigin, Saddle, SingleWeight, SixHumpCamel

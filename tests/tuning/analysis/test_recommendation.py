@@ -51,7 +51,7 @@ def bad(number: int, rate: float, unstable: int = 64, optimizer: int = 0) -> Set
 
 
 def labels_of(search: Sequence[SettingResult], spec: JobSpec, known: float | None = 0.0) -> Labels:
-    return Labels.of(search, known, spec.outcomes.thresholds)
+    return Labels.of(search, known, spec.thresholds)
 
 
 def play(

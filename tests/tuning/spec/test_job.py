@@ -59,7 +59,7 @@ def test_defaults() -> None:
     }
     assert spec.search.rules == [GradientDescent()]
     assert [p[LEARNING_RATE] for p in spec.search.first_points] == [0.001, 0.01, 0.1]
-    assert spec.outcomes.thresholds == Thresholds()
+    assert spec.thresholds == Thresholds()
 
 
 def test_the_answer_key_leaves_out_where_things_are_kept() -> None:

@@ -1,0 +1,104 @@
+"""Where every restart is: the interval of the bottom below it, and what kind of point that is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.basins.descent import FEW, find_endpoints, look_price, proof_budget
+from trainers.basins.endpoints import BasinEndpoints, Point
+from trainers.judging.intervals import find_intervals
+from trainers.problem import Evaluate, FloatArray, IntArray
+from trainers.thresholds import Thresholds
+
+__all__ = ["TOLERANCES", "judge"]
+
+#: Parts of the descent at which the share of trapped restarts is shown, whatever `material` is.
+TOLERANCES = (1e-3, 3e-3, 1e-2)
+_FINEST = 0.3  # of `material`: what is finer is decided by the way, or not
+# A training by mini-batches is worth some 50 gradients; short ones end far from any bottom.
+_LEAST_BUDGET = 250
+# What proofs may bring the gradients used to: so a Hessian of some hundred parameters is formed.
+_PROOF_SHARE, _LEAST_PROOF = 0.5, 300
+
+
+def judge(
+    evaluate: Evaluate,
+    starts: FloatArray,
+    weights: FloatArray,
+    start_loss: FloatArray,
+    diverged: NDArray[np.bool_],
+    steps: int,
+    thresholds: Thresholds,
+    known_minimum: float | None = None,
+) -> BasinEndpoints:
+    """Say of every restart that ended at `weights` (R, P) what bottom is below it.
+
+    Small problems, of up to 16 parameters, are proven: gradient flow is followed to the bottom and
+    the Hessian tells what it is. All others, and what of these is left, get an interval first; then
+    those whose bottom is known well are proven where that is cheap.
+
+    Args:
+        starts (R, P), start_loss (R,): where they began. diverged (R,): these have no basin.
+        steps: T, of the training, in which the budget is measured.
+    """
+    endpoints = BasinEndpoints.unknown(weights)
+    endpoints.label(np.flatnonzero(diverged), Point.NONE, "diverged")
+    rows = np.flatnonzero(~diverged)
+    if not rows.size:
+        return endpoints
+    parameters = weights.shape[1]
+    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps)
+    # Who ended above the start is judged by the way down from there.
+    top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
+
+    def prove(at: IntArray, gradients: float) -> None:
+        """Replace what is known of `rows[at]` by a proof, if there is one."""
+        here = rows[at]
+        found = find_endpoints(
+            evaluate,
+            starts[here],
+            endpoints.weights[here],
+            top[at],
+            thresholds,
+            budget=gradients,
+            known_minimum=known_minimum,
+        )
+        proven = found.proven
+        endpoints.put(here[proven], found.rows(proven))
+
+    few = parameters <= FEW
+    if few:
+        prove(np.arange(len(rows)), proof_budget(parameters))
+    open_ = np.flatnonzero(~endpoints.proven[rows])
+    if not open_.size:
+        return _closed(endpoints)
+    here = rows[open_]
+    material = thresholds.material_for(known=known_minimum is not None)
+    finite = start_loss[np.isfinite(start_loss)]
+    found = find_intervals(
+        evaluate,
+        weights[here],
+        starts[here],
+        top[open_],
+        middle=float(np.median(finite)) if finite.size else np.nan,
+        tolerances=np.unique([material, *(t for t in TOLERANCES if t >= _FINEST * material)]),
+        budget=budget,
+        flow_tolerance=thresholds.flow_tolerance,
+        known_minimum=known_minimum,
+    )
+    endpoints.weights[here] = found.weights
+    endpoints.loss[here], endpoints.lower[here] = found.loss, found.lower
+    endpoints.label(here, Point.UNDETERMINED, "interval")
+    if not few:
+        left = max(_LEAST_PROOF, _PROOF_SHARE * budget) - found.used
+        near = found.tight & (look_price(parameters, thresholds) <= left)
+        if near.any():
+            prove(open_[near], float(np.median(left[near])))
+    return _closed(endpoints)
+
+
+def _closed(endpoints: BasinEndpoints) -> BasinEndpoints:
+    """Where a proof stands the interval is a point."""
+    endpoints.lower[endpoints.proven] = endpoints.loss[endpoints.proven]
+    return endpoints
