@@ -11,6 +11,7 @@ from tuning.report.model import (
     BestStable,
     LossProfile,
     Minimum,
+    OwnBest,
     Paths,
     QuantileCurves,
     Report,
@@ -44,9 +45,7 @@ def row(
     number: int, optimizer: str, learning_rate: float, joint: dict[str, int], **changes: Any
 ) -> SettingRow:
     """A setting whose counts and rates follow from `joint`."""
-    dynamics = dict.fromkeys(
-        ("settled", "descending", "hovering", "oscillating", "diverged"), 0
-    )
+    dynamics = dict.fromkeys(("settled", "descending", "hovering", "oscillating", "diverged"), 0)
     basins = dict.fromkeys(
         ("global-minimum", "local-minimum", "saddle", "plateau", "undetermined"), 0
     )

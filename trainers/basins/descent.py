@@ -12,7 +12,7 @@ from trainers.basins.quadratic_model import PRODUCTS
 from trainers.problem import Evaluate, FloatArray, IntArray
 from trainers.thresholds import Thresholds
 
-__all__ = ["FEW", "find_endpoints", "look_price", "proof_budget"]
+__all__ = ["FEW", "few_budget", "find_endpoints", "look_price"]
 
 
 # A look at the Hessian pays near the bottom only. A restart is looked at when its last step of the
@@ -35,7 +35,7 @@ def look_price(parameters: int, thresholds: Thresholds) -> float:
     return (2.0 * parameters if dense else PRODUCTS) + 4.0
 
 
-def proof_budget(parameters: int) -> float:
+def few_budget(parameters: int) -> float:
     """Gradients after which a proof for `FEW` parameters is given up."""
     return _FEW_LOOKS * (2.0 * parameters + 4.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.basins.descent import FEW, find_endpoints, look_price, proof_budget
+from trainers.basins.descent import FEW, few_budget, find_endpoints, look_price
 from trainers.basins.endpoints import BasinEndpoints, Point
 from trainers.judging.intervals import find_intervals
 from trainers.problem import Evaluate, FloatArray, IntArray
@@ -18,7 +18,9 @@ TOLERANCES = (1e-3, 3e-3, 1e-2)
 _FINEST = 0.3  # of `material`: what is finer is decided by the way, or not
 # A training by mini-batches is worth some 50 gradients; short ones end far from any bottom.
 _LEAST_BUDGET = 250
-# What proofs may bring the gradients used to: so a Hessian of some hundred parameters is formed.
+# Up to so many parameters a proof comes first, and may take so much.
+_SMALL, _LOOKS_SHARE, _LEAST_LOOKS = 64, 0.85, 850
+# What proofs of larger ones may bring the gradients used to: so a Hessian of some hundred parameters is formed.
 _PROOF_SHARE, _LEAST_PROOF = 0.5, 300
 
 
@@ -34,9 +36,9 @@ def judge(
 ) -> BasinEndpoints:
     """Say of every restart that ended at `weights` (R, P) what bottom is below it.
 
-    Small problems, of up to 16 parameters, are proven: gradient flow is followed to the bottom and
-    the Hessian tells what it is. All others, and what of these is left, get an interval first; then
-    those whose bottom is known well are proven where that is cheap.
+    Small problems are proven: gradient flow is followed to the bottom and the Hessian tells what it
+    is. Larger ones, and what is left of these, get an interval; then those whose bottom is known
+    well are proven where that is cheap.
 
     Args:
         starts (R, P), start_loss (R,): where they began. diverged (R,): these have no basin.
@@ -67,9 +69,9 @@ def judge(
         proven = found.proven
         endpoints.put(here[proven], found.rows(proven))
 
-    few = parameters <= FEW
-    if few:
-        prove(np.arange(len(rows)), proof_budget(parameters))
+    small = parameters <= _SMALL
+    if small:
+        prove(np.arange(len(rows)), _proof_budget(parameters, thresholds, steps))
     open_ = np.flatnonzero(~endpoints.proven[rows])
     if not open_.size:
         return _closed(endpoints)
@@ -90,12 +92,19 @@ def judge(
     endpoints.weights[here] = found.weights
     endpoints.loss[here], endpoints.lower[here] = found.loss, found.lower
     endpoints.label(here, Point.UNDETERMINED, "interval")
-    if not few:
+    if not small:
         left = max(_LEAST_PROOF, _PROOF_SHARE * budget) - found.used
         near = found.tight & (look_price(parameters, thresholds) <= left)
         if near.any():
             prove(open_[near], float(np.median(left[near])))
     return _closed(endpoints)
+
+
+def _proof_budget(parameters: int, thresholds: Thresholds, steps: int) -> float:
+    """Gradients for the proof of a small problem."""
+    if parameters <= FEW:
+        return few_budget(parameters)
+    return max(_LEAST_LOOKS, _LOOKS_SHARE * thresholds.polish_budget * steps)
 
 
 def _closed(endpoints: BasinEndpoints) -> BasinEndpoints:

@@ -146,8 +146,10 @@ def find_behaviour(
     )
     share = sharpest / run.optimizer.stability_limit
     too_sharp = ~(share < limits.edge) | (np.median(losses[late], axis=0) > start)
-    oscillating = still & (bouncing | confined & too_sharp)
-    hovering = still & ~oscillating & np.bool_(run.batch_size is not None)
+    # At a rate small enough for the curvature it is noise that holds a restart off.
+    noise = np.bool_(run.batch_size is not None) & (share < 1.0)
+    oscillating = still & (bouncing | confined & too_sharp) & ~noise
+    hovering = still & noise
     swinging = confined & ~oscillating & ~hovering
     tail.level[live], tail.gap[live], tail.still[live] = level, gap, still
     tail.held[live] = still & (bouncing | ~(share < limits.edge))

@@ -7,7 +7,7 @@ import pytest
 from numpy.polynomial import Polynomial
 from scipy import integrate
 
-from trainers.basins.descent import find_endpoints, proof_budget
+from trainers.basins.descent import few_budget, find_endpoints
 from trainers.basins.endpoints import Point
 from trainers.basins.gradient_flow import Flow, coefficients
 from trainers.curvature.finite_differences import hessians, largest_curvature
@@ -132,7 +132,7 @@ def test_the_bottom_is_the_one_that_the_flow_itself_ends_in(
         points,
         problem.loss_and_gradient(points)[0].copy(),
         Thresholds(),
-        budget=proof_budget(problem.parameters),
+        budget=few_budget(problem.parameters),
     )
     assert (endpoints.point == Point.MINIMUM).all()
     truth = by_solver(problem, points, time)
