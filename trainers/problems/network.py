@@ -16,6 +16,7 @@ from trainers.errors import InvalidInput
 from trainers.problem import FloatArray, IntArray, Problem
 from trainers.problems.activations import ACTIVATIONS
 from trainers.problems.backpropagation import Examples, Layers, Workspace
+from trainers.problems.r_operator import hessian_products
 
 __all__ = ["ACTIVATIONS", "INITIALIZERS", "LOSSES", "Network"]
 
@@ -103,7 +104,7 @@ class Network(Problem):
             self._held_out = Examples.of(*held_out, biases=biases)
         self._layers = Layers(self.sizes, activation, loss, biases=biases)
         self.parameters = self._layers.parameters
-        self._spaces: dict[tuple[int, int], Workspace] = {}
+        self._spaces: dict[tuple[int, int, float], Workspace] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_spaces": {}}
@@ -157,6 +158,20 @@ class Network(Problem):
             gradient += self.weight_decay * w
         return loss, gradient
 
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray:
+        """H v (R, P) of the Hessians at `w` (R, P) with `v` (R, P), on all examples: exact, by the
+        R-operator (Pearlmutter 1994). Where the slope of ReLU jumps, that of one of the pieces."""
+        product = np.empty_like(w)
+        count = len(self._data.rows)
+        tile = max(1, self._tile(count) // 2)  # of two workspaces
+        for a in range(0, len(w), tile):
+            part = slice(a, min(a + tile, len(w)))
+            spaces = [self._space(part.stop - a, count, constant) for constant in (1.0, 0.0)]
+            product[part] = hessian_products(self._layers, w[part], v[part], self._data, *spaces)
+        if self.weight_decay:
+            product += self.weight_decay * v
+        return product
+
     def validation_loss(self, w: FloatArray) -> FloatArray | None:
         """Loss (R,) on the held-out examples, without the weight decay."""
         if self._held_out is None:
@@ -171,10 +186,10 @@ class Network(Problem):
         each = 8 * examples * (3 * sum(self.sizes[1:]) + len(self.sizes))
         return max(1, _TILE_BYTES // each)
 
-    def _space(self, rows: int, examples: int) -> Workspace:
-        key = (rows, examples)
+    def _space(self, rows: int, examples: int, constant: float = 1.0) -> Workspace:
+        key = (rows, examples, constant)
         if key not in self._spaces:
             if len(self._spaces) >= 8:  # shrinking batches leave odd sizes behind
                 self._spaces.clear()
-            self._spaces[key] = self._layers.workspace(rows, examples)
+            self._spaces[key] = self._layers.workspace(*key)
         return self._spaces[key]
