@@ -44,13 +44,13 @@ class Problem(ABC):
             def loss_and_gradient(self, w, batch=None):
 
     where `batch` is an integer array (B,), or None for all examples. One that can multiply by its
-    Hessian says so by a third method, which `Bowl` would write as
+    Hessian has a third method, for `Bowl`::
 
             def hessian_product(self, w, v):
                 return v
 
-    One instance is used by one
-    thread at a time and must be picklable; arrays it returns may be reused by the next call.
+    One instance is used by one thread at a time and must be picklable; arrays it returns may be
+    reused by the next call.
 
     Attributes:
         parameters: P, the length of w.

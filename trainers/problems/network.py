@@ -16,7 +16,7 @@ from trainers.errors import InvalidInput
 from trainers.problem import FloatArray, IntArray, Problem
 from trainers.problems.activations import ACTIVATIONS
 from trainers.problems.backpropagation import Examples, Layers, Workspace
-from trainers.problems.r_operator import hessian_products
+from trainers.problems.r_operator import ROperator
 
 __all__ = ["ACTIVATIONS", "INITIALIZERS", "LOSSES", "Network"]
 
@@ -167,7 +167,8 @@ class Network(Problem):
         for a in range(0, len(w), tile):
             part = slice(a, min(a + tile, len(w)))
             spaces = [self._space(part.stop - a, count, constant) for constant in (1.0, 0.0)]
-            product[part] = hessian_products(self._layers, w[part], v[part], self._data, *spaces)
+            operator = ROperator(self._layers, self._data, w[part], v[part], *spaces)
+            product[part] = operator.hessian_product()
         if self.weight_decay:
             product += self.weight_decay * v
         return product
@@ -189,7 +190,7 @@ class Network(Problem):
     def _space(self, rows: int, examples: int, constant: float = 1.0) -> Workspace:
         key = (rows, examples, constant)
         if key not in self._spaces:
-            if len(self._spaces) >= 8:  # shrinking batches leave odd sizes behind
+            if len(self._spaces) >= 12:  # shrinking batches leave odd sizes behind
                 self._spaces.clear()
             self._spaces[key] = self._layers.workspace(*key)
         return self._spaces[key]

@@ -17,106 +17,98 @@ w lies, as if there were no other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from trainers.problem import FloatArray
 from trainers.problems.activations import CURVED, bend, times_slope
 from trainers.problems.backpropagation import Examples, Layers, Workspace, down
 
-__all__ = ["hessian_products"]
+__all__ = ["ROperator"]
 
 
-def hessian_products(
-    layers: Layers,
-    w: FloatArray,
-    v: FloatArray,
-    examples: Examples,
-    space: Workspace,
-    tangents: Workspace,
-) -> FloatArray:
-    """H v (r, P) at `w` (r, P), of the loss alone, without what decays.
+@dataclass(frozen=True)
+class ROperator:
+    """Both passes through some layers and their derivatives along v, for r restarts.
 
-    Args:
-        space, tangents: for r restarts, of constant 1 and 0; the second holds R{what the first
-            holds}, in its `spare` R{s'}.
+    Attributes:
+        examples: on which the loss is taken.
+        w, v (r, P): where, and along what.
+        space, tangents: workspaces for r restarts, of constant 1 and 0. The second holds R{what the
+            first holds}: of s', which ends up in `spare`, too.
     """
-    layers.forward(w, examples, space)
-    _forward(layers, w, v, examples, space, tangents)
-    product = np.empty_like(v)
-    _backward(layers, w, v, product, examples, space, tangents)
-    return product
 
+    layers: Layers
+    examples: Examples
+    w: FloatArray
+    v: FloatArray
+    space: Workspace
+    tangents: Workspace
 
-def _forward(
-    layers: Layers,
-    w: FloatArray,
-    v: FloatArray,
-    examples: Examples,
-    space: Workspace,
-    tangents: Workspace,
-) -> None:
-    """Fills `tangents`, from what the layers' own pass left in `space`; leaves there s' in
-    `spare`."""
-    last, name = layers.last, layers.activation
-    for layer in range(last + 1):
-        signal, spare = tangents.signals[layer], tangents.spare[layer]
-        if layer == 0:
-            layers.first_signal(v, examples.columns, tangents)
-        else:
-            np.matmul(layers.weights(v, layer), space.activations[layer - 1], out=signal)
-            np.matmul(layers.weights(w, layer), tangents.activations[layer - 1], out=spare)
-            signal += spare
-        if layer < last:
-            units = layers.sizes[layer + 1]
-            active, moved = space.activations[layer][:, :units], tangents.activations[layer]
-            times_slope(name, signal, active, space.spare[layer])
-            moved[:, :units] = signal
-            if name in CURVED:
-                bend(name, space.signals[layer], active, signal, spare)
-    signal, line = tangents.signals[last], tangents.line
-    if layers.loss == "cross-entropy":
-        # R{p} = p (R{z} - p . R{z}) of p = softmax(z), whose exponentials are in `spare`.
-        p, each = space.spare[last], tangents.spare[last]
-        np.sum(p, axis=1, keepdims=True, out=line)
-        p /= line
-        np.multiply(p, signal, out=each)
-        np.sum(each, axis=1, keepdims=True, out=line)
-        signal -= line
-        signal *= p
-    signal /= len(examples.rows)
+    def hessian_product(self) -> FloatArray:
+        """H v (r, P) of the loss alone, without what decays."""
+        self.layers.forward(self.w, self.examples, self.space)
+        self._forward()
+        return self._backward()
 
+    def _forward(self) -> None:
+        """Fills `tangents`, from what the layers' own pass left in `space`, and s' there."""
+        layers, space, tangents = self.layers, self.space, self.tangents
+        last, name = layers.last, layers.activation
+        for layer in range(last + 1):
+            signal, spare = tangents.signals[layer], tangents.spare[layer]
+            if layer == 0:
+                layers.first_signal(self.v, self.examples.columns, tangents)
+            else:
+                below, moved_below = (s.activations[layer - 1] for s in (space, tangents))
+                np.matmul(layers.weights(self.v, layer), below, out=signal)
+                np.matmul(layers.weights(self.w, layer), moved_below, out=spare)
+                signal += spare
+            if layer < last:
+                units = layers.sizes[layer + 1]
+                active = space.activations[layer][:, :units]
+                times_slope(name, signal, active, space.spare[layer])
+                tangents.activations[layer][:, :units] = signal
+                if name in CURVED:
+                    bend(name, space.signals[layer], active, signal, spare)
+        signal, spare, line = tangents.signals[last], tangents.spare[last], tangents.line
+        if layers.loss == "cross-entropy":
+            # R{p} = p (R{z} - p . R{z}) of p = softmax(z), whose exponentials were left in `spare`.
+            p = space.spare[last]
+            np.sum(p, axis=1, keepdims=True, out=line)
+            p /= line
+            np.multiply(p, signal, out=spare)
+            np.sum(spare, axis=1, keepdims=True, out=line)
+            signal -= line
+            signal *= p
+        signal /= len(self.examples.rows)
 
-def _backward(
-    layers: Layers,
-    w: FloatArray,
-    v: FloatArray,
-    product: FloatArray,
-    examples: Examples,
-    space: Workspace,
-    tangents: Workspace,
-) -> None:
-    """Fills `product` (r, P) from what the passes forward left in `space` and `tangents`."""
-    name = layers.activation
-    for layer in range(layers.last, 0, -1):
-        signal, moved = space.signals[layer], tangents.signals[layer]
-        active, moved_active = space.activations[layer - 1], tangents.activations[layer - 1]
-        out = layers.weights(product, layer)
-        np.matmul(moved, active.transpose(0, 2, 1), out=out)
-        out += signal @ moved_active.transpose(0, 2, 1)
-        units = layers.sizes[layer]
-        weights, direction = (layers.weights(x, layer)[:, :, :units] for x in (w, v))
-        below, moved_below = space.signals[layer - 1], tangents.signals[layer - 1]
-        down(weights, signal, below)
-        down(weights, moved, moved_below)
-        spare = active[:, :units]  # has done its work
-        down(direction, signal, spare)
-        moved_below += spare
-        slope, moved_slope = space.spare[layer - 1], tangents.spare[layer - 1]
-        if name != "linear":
-            moved_below *= slope
-        if name in CURVED:
-            moved_slope *= below
-            moved_below += moved_slope
-        if name != "linear" and layer > 1:  # nobody asks for the first layer's
-            below *= slope
-    layers.first_gradient(product, examples.rows, tangents)
+    def _backward(self) -> FloatArray:
+        """H v (r, P), from what the passes forward left in `space` and `tangents`."""
+        layers, space, tangents = self.layers, self.space, self.tangents
+        product = np.empty_like(self.v)
+        for layer in range(layers.last, 0, -1):
+            units = layers.sizes[layer]
+            signal, moved = space.signals[layer], tangents.signals[layer]
+            active, moved_active = (s.activations[layer - 1] for s in (space, tangents))
+            out = layers.weights(product, layer)
+            np.matmul(moved, active.transpose(0, 2, 1), out=out)
+            out += signal @ moved_active.transpose(0, 2, 1)
+            weights, direction = (layers.weights(x, layer)[:, :, :units] for x in (self.w, self.v))
+            below, moved_below = space.signals[layer - 1], tangents.signals[layer - 1]
+            down(weights, signal, below)
+            down(weights, moved, moved_below)
+            spare = active[:, :units]  # has done its work
+            down(direction, signal, spare)
+            moved_below += spare
+            slope, moved_slope = space.spare[layer - 1], tangents.spare[layer - 1]
+            if layers.activation != "linear":
+                moved_below *= slope
+            if layers.activation in CURVED:
+                moved_slope *= below
+                moved_below += moved_slope
+            if layers.activation != "linear" and layer > 1:  # nobody asks for the first layer's
+                below *= slope
+        layers.first_gradient(product, self.examples.rows, tangents)
+        return product

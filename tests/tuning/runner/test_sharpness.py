@@ -181,8 +181,8 @@ def test_replay_of_a_network_has_the_same_bits(activation: str, tmp_path: Path) 
     """Its curvatures are products of its own, from buffers that other calls have filled before."""
     problem = {"name": "mlp", "data": "wine", "hidden": [5], "activation": activation}
     ran = tuning.tune(**(BOWL | {"problem": problem}), workers="inline", home=tmp_path)
-    for setting in (0, 3, 4):
-        again = tuning.replay(ran.run.job_id, setting=setting, restart=8, home=tmp_path)
+    for number in (0, 3, 4):
+        again = tuning.replay(ran.run.job_id, setting=number, restart=8, home=tmp_path)
         assert again.differences == ()
         assert again.sharpness is not None
 
