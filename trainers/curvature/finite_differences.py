@@ -81,7 +81,8 @@ def largest_curvature(
     identity.
 
     Starts from `direction` (R, P). Returns the estimates (R,), from below, and the directions
-    (R, P). One central difference, two gradients, an iteration.
+    (R, P). One central difference, two gradients, an iteration, also where the problem offers exact
+    products: steps of this length cross kinks, and those who step by the estimate cross them too.
     """
     scale = np.ones_like(w) if scaling is None else scaling
     v = direction / np.linalg.norm(direction, axis=1, keepdims=True)

@@ -176,6 +176,17 @@ def test_replay_shows_it(bowl: tuple[Path, tuning.Report]) -> None:
     assert np.isnan(gone.sharpness[-1])
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_replay_of_a_network_has_the_same_bits(activation: str, tmp_path: Path) -> None:
+    """Its curvatures are products of its own, from buffers that other calls have filled before."""
+    problem = {"name": "mlp", "data": "wine", "hidden": [5], "activation": activation}
+    ran = tuning.tune(**(BOWL | {"problem": problem}), workers="inline", home=tmp_path)
+    for number in (0, 3, 4):
+        again = tuning.replay(ran.run.job_id, setting=number, restart=8, home=tmp_path)
+        assert again.differences == ()
+        assert again.sharpness is not None
+
+
 def test_replay_of_a_job_that_did_not_ask_says_nothing_of_it(wells: Path) -> None:
     where = ("wells-1", "--setting", "0", "--restart", "0")
     assert "sharpness;" not in surefoot(wells, "replay", *where).out
