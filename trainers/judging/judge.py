@@ -20,7 +20,7 @@ _FINEST = 0.3  # of `material`: what is finer is decided by the way, or not
 _LEAST_BUDGET = 250
 # Up to so many parameters a proof comes first, and may take so much.
 _SMALL, _LOOKS_SHARE, _LEAST_LOOKS = 64, 0.85, 850
-# What proofs of larger ones may bring the gradients used to: so a Hessian of some hundred parameters is formed.
+# What proofs of larger ones may bring the gradients used to.
 _PROOF_SHARE, _LEAST_PROOF = 0.5, 300
 
 

@@ -133,7 +133,7 @@ class Lbfgs(Rows):
         pairs = self.pairs if len(rows) == len(self.pairs) else self.pairs[rows]  # no copy of all
         gradient, scale = self.gradient[rows], self.scale[rows, None]
         m = pairs.shape[1] // 2
-        # In the ring's order: the paper's, permuted alike in rows and columns, which solving allows.
+        # In the ring's order: the paper's with rows and columns permuted alike.
         age = (np.arange(m) - self.newest[rows, None] - 1) % m  # m - 1 is the newest
         valid = age >= m - self.count[rows, None]
         products = self.products[rows]
