@@ -51,7 +51,7 @@ def row(
     )
     for labels, count in joint.items():
         doing, _, where = labels.partition("/")
-        dynamics[doing] += count
+        dynamics["oscillating" if doing == "unstable" else doing] += count
         if where != "none":
             basins[where] += count
     total = sum(joint.values())
@@ -100,7 +100,7 @@ def _joint(rate: float) -> dict[str, int]:
     if rate >= 3:
         return {"diverged/none": 64}
     if rate > 1:
-        return {"settled/global-minimum": 10, "oscillating/local-minimum": 14, "diverged/none": 40}
+        return {"settled/global-minimum": 10, "unstable/local-minimum": 14, "diverged/none": 40}
     if rate < 0.01:
         return {
             "descending/global-minimum": 30,
@@ -170,6 +170,7 @@ def report(**changes: Any) -> Report:
         unstable_at_margin=above.unstable,
         unstable_upper_at_margin=above.unstable_upper,
         trapped=at.trapped,
+        trapped_at=at.trapped_at,
         cost=1234.5,
         decades_to_cliff=0.55,
     )
@@ -263,7 +264,7 @@ def flat() -> Report:
 def no_stable() -> Report:
     """Nothing is stable, no landscape, J* is not known."""
     rows = tuple(
-        row(i, "gd", rate, {"diverged/none": 60, "oscillating/undetermined": 4})
+        row(i, "gd", rate, {"diverged/none": 60, "unstable/undetermined": 4})
         for i, rate in enumerate(RATES)
     )
     cliff = fit_cliff("gd", RATES, np.ones((len(RATES), R), dtype=bool), 0.05, 0.95, 0)

@@ -78,7 +78,10 @@ def restarts(rows: Sequence[Row]) -> Restarts:
         held=no,
         spikes=np.zeros(len(rows), dtype=np.int64),
         lower_bound=np.array(
-            [-np.inf if r.point == "undetermined" else r.basin_loss for r in rows]
+            [
+                -np.inf if r.point == "undetermined" or math.isnan(r.basin_loss) else r.basin_loss
+                for r in rows
+            ]
         ),
         point=np.array([r.point for r in rows], dtype=np.str_),
         start_loss=np.array([r.start for r in rows], dtype=np.float64),

@@ -110,7 +110,9 @@ def build_report(
         target=verdict.target,
         sensitivity=_sensitivity(search, names, labels),
         comparisons=_comparisons(verdict, search, names),
-        warnings=warnings_of(spec, problem, tried, best, cliffs, minima, known=labels.known),
+        warnings=warnings_of(
+            spec, problem, tried, best, cliffs, minima, known=labels.known, drift=drift(labels)
+        ),
         sharpness={
             r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None
         },
@@ -221,6 +223,7 @@ def _best(
         unstable_at_margin=above.unstable,
         unstable_upper_at_margin=above.unstable_upper,
         trapped=at.trapped,
+        trapped_at=at.trapped_at,
         cost=at.cost,
         decades_to_cliff=float(np.log10(cliff / setting.learning_rate)) if cliff else None,
     )

@@ -16,6 +16,8 @@ from tuning.statistics.intervals import restarts_needed
 
 __all__ = ["explain", "warnings_of"]
 
+_MUCH_DRIFT = 0.05
+
 
 def explain(
     verdict: Verdict, best: BestStable | None, search: Sequence[SettingRow], spec: JobSpec
@@ -75,11 +77,13 @@ def warnings_of(
     minima: Sequence[Minimum],
     *,
     known: bool,
+    drift: float | None,
 ) -> tuple[str, ...]:
     """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
 
     Args:
         known: whether the labels rest on the problem's known minimum.
+        drift: as `Report.label_drift`.
     """
     out = []
     if problem["known_minimum"] is not None and not known:
@@ -121,17 +125,17 @@ def warnings_of(
         )
     undecided = sum(r.basins["undetermined"] for r in search)
     placed = sum(sum(r.basins.values()) for r in search)
-    if placed and undecided > 0.1 * placed:
-        large = problem["parameters"] > spec.outcomes.dense_limit
-        remedy = (
-            f"{problem['parameters']} parameters are more than outcomes.dense_limit, up to which a "
-            "Hessian tells what a bottom is."
-            if large
-            else "train for more steps, or raise outcomes.polish_budget."
-        )
+    if undecided > 0.1 * placed:
         out.append(
-            f"The basin of {undecided} of {placed} restarts is undetermined, and the intervals are "
-            f"wider for it: {remedy}"
+            f"{undecided} of {placed} restarts are not judged: the bottom below them is known too "
+            "little to tell trapped from not. Train for more steps, or raise "
+            "outcomes.polish_budget."
+        )
+    if drift is not None and drift > _MUCH_DRIFT:
+        out.append(
+            f"J* is the best that was found, and {100 * drift:.0f} % of the labels would change if "
+            "it fell by the tolerance: more restarts may find a lower one. Compare the trapped "
+            "rates by tolerance."
         )
     if problem["known_minimum"] is None and minima:
         out.append(

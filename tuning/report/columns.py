@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trainers import Dynamics
@@ -39,8 +39,10 @@ class Column:
     narrow: Narrow | None = None
 
 
-def columns(*, validated: bool) -> list[Column]:
-    """From left to right. `validated`: whether any setting has a loss on held-out examples."""
+def columns(rows: Sequence[SettingRow]) -> list[Column]:
+    """From left to right, for the settings `rows`: what none of them has gets no column."""
+    validated = any(row.validation_loss is not None for row in rows)
+    seen = [d for d in Dynamics if any(row.dynamics.get(d) for row in rows)]
     validation = [Column("validation loss", lambda row: number(row.validation_loss))]
     return [
         Column(
@@ -48,7 +50,7 @@ def columns(*, validated: bool) -> list[Column]:
             lambda row: number(row.learning_rate),
             Narrow("rate", lambda row, _: number(row.learning_rate), (8, 7)),
         ),
-        *map(_count_of, Dynamics),
+        *map(_count_of, seen),
         Column("unstable [95\N{NO-BREAK SPACE}%] (count)", lambda row: rate(row.unstable)),
         Column("at most", lambda row: percent(row.unstable_upper)),
         Column("why", _why),

@@ -103,7 +103,5 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "reference": text.reference(report),
         "glossary": GLOSSARY,
         "job": to_toml(report.job),
-        "columns": columns(
-            validated=any(row.validation_loss is not None for row in report.settings)
-        ),
+        "columns": columns(report.settings),
     }

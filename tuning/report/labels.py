@@ -88,9 +88,9 @@ GLOSSARY: dict[str, str] = {
 #: What a restart can have become, from the bottom of a bar up, and its colour.
 STACKS: dict[str, str] = {
     "settled in the global minimum": BLUE,
-    "descending to the global minimum": SKY,
+    "bound for the global minimum": SKY,
     "trapped: settled in a local minimum": ORANGE,
-    "trapped: descending to a local minimum": "#f7dca0",
+    "trapped: bound for a local minimum": "#f7dca0",
     "on a plateau or at a saddle": GREEN,
     "not judged": "#c4c9cf",
     "unstable: swings or hovers": PURPLE,
@@ -116,11 +116,11 @@ def _stack_of(dynamics: str, basin: str) -> str:
         case Dynamics.SETTLED, Basin.GLOBAL_MINIMUM:
             return "settled in the global minimum"
         case _, Basin.GLOBAL_MINIMUM:
-            return "descending to the global minimum"
+            return "bound for the global minimum"
         case Dynamics.SETTLED, Basin.LOCAL_MINIMUM:
             return "trapped: settled in a local minimum"
         case _, Basin.LOCAL_MINIMUM:
-            return "trapped: descending to a local minimum"
+            return "trapped: bound for a local minimum"
         case _, (Basin.PLATEAU | Basin.SADDLE):
             return "on a plateau or at a saddle"
     return "not judged"

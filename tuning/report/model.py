@@ -101,6 +101,7 @@ class BestStable:
         unstable_upper: Clopper-Pearson bound on P(unstable) there. margin: the safety factor.
         unstable_at_margin: rate at margin times the learning rate, on the same fresh starts.
         unstable_upper_at_margin: its bound. cost: expected steps to the target, on fresh starts.
+        trapped_at: trapped, by tolerance in parts of the descent.
         decades_to_cliff: log10 of cliff over rate; None where no cliff was found.
     """
 
@@ -114,6 +115,7 @@ class BestStable:
     unstable_at_margin: Rate
     unstable_upper_at_margin: float
     trapped: Rate
+    trapped_at: Mapping[str, Rate]
     cost: float | None
     decades_to_cliff: float | None
 

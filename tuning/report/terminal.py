@@ -87,8 +87,8 @@ def print_report(report: Report, console: Console) -> None:
     if report.confirmations:
         _print_settings(report, report.confirmations, "Confirmations, on fresh starts", console)
     say(
-        "✓ stable   ★ recommended   trapped: % of all restarts, [95 % interval], (count, ? "
-        "undecided)",
+        "✓ stable   ★ recommended   hover: median, % of the descent   trapped: %, "
+        "[95 % interval], (count, ? not judged)",
         "dim",
     )
     if places := basin_sentences(report):
@@ -133,7 +133,8 @@ def _print_settings(
 def _settings(report: Report, rows: list[SettingRow], *, wide: bool) -> Table:
     table = _table(gap=2 if wide else 1)
     table.add_column("", width=1)
-    shown = [column.narrow for column in columns(validated=False) if column.narrow is not None]
+    every = (*report.settings, *report.confirmations)
+    shown = [column.narrow for column in columns(every) if column.narrow is not None]
     for column in shown:
         width = column.widths[0 if wide else 1]
         table.add_column(column.heading, justify="right", no_wrap=not column.wraps, min_width=width)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from trainers import Basin, Dynamics
-from tuning.report.formatting import count, decades, interval, number, percent, plain, rate
+from collections import Counter
+
+from trainers import Basin, Dynamics, Evidence
+from tuning.report.formatting import (
+    count,
+    decades,
+    interval,
+    number,
+    percent,
+    plain,
+    rate,
+    rate_cell,
+)
 from tuning.report.model import Report, SettingRow
 from tuning.statistics.intervals import UnseenMass
 
@@ -27,6 +38,12 @@ FLAT = (
     "over the restarts"
 )
 
+_NAMES = {Basin.UNDETERMINED.value: "not judged"}
+_GROUNDS: dict[str, str] = {
+    Evidence.PROVEN: "proven",
+    Evidence.EXTRAPOLATED: "by the bound on their bottom",
+    Evidence.LEVEL: "by the loss they reached",
+}
 _AT_THE_EDGE = 0.1  # a sharpness within this part of its limit
 
 
@@ -60,7 +77,11 @@ def bounds(report: Report) -> list[str]:
             f"{rate(best.unstable_at_margin)}, {sure} at most "
             f"{percent(best.unstable_upper_at_margin)}."
         )
-    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}.")
+    lines.append(
+        f"Trapped in a local minimum: {rate(best.trapped)}; by tolerance, in parts of the descent: "
+        + "; ".join(f"{part}: {rate_cell(of)} %" for part, of in best.trapped_at.items())
+        + "."
+    )
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "
@@ -83,18 +104,26 @@ def reference(report: Report) -> list[str]:
     if report.best_loss is None:
         return [start, "No restart found a bottom, so the lowest loss J* is unknown.", target]
     known = (
-        "known for this problem" if report.best_loss_is_known else "the best that this job found"
+        "known for this problem"
+        if report.best_loss_is_known
+        else f"the best that this job found, with {plain(report.best_loss_found_by)}"
     )
-    return [
+    lines = [
         start,
         f"The lowest loss J* is {number(report.best_loss, 4)}, {known}; "
         f"within {number(report.tolerance)} of it counts as the global minimum.",
-        target,
     ]
+    if report.label_drift is not None:
+        lines.append(
+            f"Were J* lower by as much, {percent(report.label_drift)} of the judged restarts would "
+            "be in another basin."
+        )
+    return [*lines, target]
 
 
 def basin_sentences(report: Report) -> dict[str, str]:
-    """By optimizer: in which basins the restarts of all its settings ended."""
+    """By optimizer: in which basins the restarts of all its settings ended, on what evidence, and
+    how many came to the best that this optimizer found."""
     out = {}
     for name, rows in sorted_settings(report.settings).items():
         total = sum(row.restarts for row in rows)
@@ -102,8 +131,19 @@ def basin_sentences(report: Report) -> dict[str, str]:
             basin.value: sum(row.basins.get(basin.value, 0) for row in rows) for basin in Basin
         }
         found["diverged"] = sum(row.dynamics[Dynamics.DIVERGED] for row in rows)
-        parts = [f"{count(n)} {label}" for label, n in found.items() if n]
-        out[name] = f"{', '.join(parts)}; of {count(total)} restarts."
+        parts = [f"{count(n)} {_NAMES.get(label, label)}" for label, n in found.items() if n]
+        lines = [f"{', '.join(parts)}; of {count(total)} restarts."]
+        why = Counter[str]()
+        for row in rows:
+            why.update(row.evidence)
+        if any(why.values()):
+            grounds = [f"{count(n)} {_GROUNDS[e]}" for e, n in why.items() if n]
+            lines.append(f"Of these {', '.join(grounds)}.")
+        if not report.best_loss_is_known and (own := report.own_best.get(name)) is not None:
+            lines.append(
+                f"Its own best, {number(own.loss, 4)}, was reached by {rate(own.reached)}."
+            )
+        out[name] = " ".join(lines)
     return out
 
 

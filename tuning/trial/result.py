@@ -110,8 +110,7 @@ class Restarts:
     @classmethod
     def from_json(cls, columns: dict[str, list[Any]]) -> Self:
         """The inverse of `to_json`; also of studies that have fewer columns."""
-        if "motion" not in columns:
-            columns = _completed(columns)
+        columns = _completed(columns)
         arrays: dict[str, NDArray[Any]] = {}
         for name in (field.name for field in fields(cls)):
             values = columns[name]
@@ -130,20 +129,20 @@ class Restarts:
 
 
 def _completed(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """The columns of a study from before hovering was measured: what it knew stays as it was told,
-    for where nothing is known of a tail nothing is labelled anew."""
+    """With those that studies have lacked which were written before hovering was measured, or the
+    sharpness. What they knew stays as it was told: where nothing is known of a tail, nothing is
+    labelled anew."""
     doing, unknown = columns["dynamics"], [None] * len(columns["loss"])
     falls = {Dynamics.DIVERGED: Fall.DIVERGED, Dynamics.OSCILLATING: Fall.SWINGS}
     bottoms = zip(columns["basin_loss"], columns["point"], strict=True)
     return {
-        "lr_sharpness": unknown,
-        **columns,
-        "motion": doing,
-        "fall": [str(falls.get(Dynamics(d), "")) for d in doing],
-        **dict.fromkeys(("hover", "tail_loss", "tail_gap", "tail_excess"), unknown),
-        "lower_bound": [None if p == Point.UNDETERMINED else loss for loss, p in bottoms],
+        **dict.fromkeys(("hover", "tail_loss", "tail_gap", "tail_excess", "lr_sharpness"), unknown),
         **dict.fromkeys(_FLAGS, [False] * len(unknown)),
         "spikes": [0] * len(unknown),
+        "motion": doing,
+        "fall": [str(falls.get(Dynamics(d), "")) for d in doing],
+        "lower_bound": [None if p == Point.UNDETERMINED else loss for loss, p in bottoms],
+        **columns,
     }
 
 

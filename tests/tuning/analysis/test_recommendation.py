@@ -234,7 +234,7 @@ def test_the_target_is_the_global_minimum_with_its_tolerance(
 ) -> None:
     spec, search = job(1), [good(0, 0.1)]
     target = find_target(search, labels_of(search, spec, known), spec)
-    assert target.loss == pytest.approx(1e-3, rel=1e-9)
+    assert target.loss == pytest.approx(1e-2 if known is None else 1e-3, rel=1e-9)
     assert target.origin.startswith(origin)
 
 

@@ -124,7 +124,7 @@ def test_a_number_written_is_the_number_to_its_digits() -> None:
 def test_a_rate_has_its_interval_and_its_count() -> None:
     found = wilson(8, 64, undecided=3)
     # Wilson 1927 at 95 %: 8/64 from 6.47 %, and 11/64 to 28.2 %.
-    assert rate(found) == "12.5 % [6.5, 28.2] (8/64, 3 undecided)"
+    assert rate(found) == "13.1 % [6.5, 28.2] (8/64, 3 not judged)"
     assert rate_cell(found) == "12.5 [6.5, 28.2] (8/64, 3?)"
     assert rate_cell(found, short=True) == "12 [6, 28] (8/64, 3?)"
     assert rate(Rate(0, 0, 0.0, 1.0)) == "– [0.0, 100.0] (0/0)"
@@ -214,15 +214,17 @@ def test_pictures_leave_no_global_state() -> None:
     ("labels", "name"),
     [
         ("settled/global-minimum", "settled in the global minimum"),
-        ("descending/global-minimum", "descending to the global minimum"),
+        ("descending/global-minimum", "bound for the global minimum"),
         ("settled/local-minimum", "trapped: settled in a local minimum"),
-        ("descending/local-minimum", "trapped: descending to a local minimum"),
+        ("descending/local-minimum", "trapped: bound for a local minimum"),
         ("settled/saddle", "on a plateau or at a saddle"),
         ("descending/plateau", "on a plateau or at a saddle"),
-        ("descending/undetermined", "undetermined"),
-        ("oscillating/plateau", "oscillating"),
-        ("oscillating/local-minimum", "oscillating"),
-        ("oscillating/global-minimum", "oscillating"),
+        ("descending/undetermined", "not judged"),
+        ("unstable/plateau", "unstable: swings or hovers"),
+        ("unstable/local-minimum", "unstable: swings or hovers"),
+        ("unstable/global-minimum", "unstable: swings or hovers"),
+        ("oscillating/global-minimum", "bound for the global minimum"),
+        ("hovering/local-minimum", "trapped: bound for a local minimum"),
         ("diverged/none", "diverged"),
     ],
 )
@@ -234,7 +236,7 @@ def test_unstable_restarts_are_the_two_upper_stacks() -> None:
     for row in made_reports.report().settings:
         counts = stack(row.joint)
         assert sum(counts.values()) == row.restarts
-        assert counts["oscillating"] + counts["diverged"] == row.unstable.count
+        assert counts["unstable: swings or hovers"] + counts["diverged"] == row.unstable.count
 
 
 def test_colours_differ_without_colour_vision_too() -> None:

@@ -41,12 +41,13 @@ def test_defaults() -> None:
         },
         "stability": {
             "max_unstable": 0.05,
+            "max_hover": 0.05,
             "confidence": 0.95,
             "margin": 2.0,
             "target_loss": None,
             "choose_by": "cost",
         },
-        "outcomes": vars(Thresholds()),
+        "outcomes": {k: v for k, v in vars(Thresholds()).items() if k != "max_hover"},
         "tracking": {"uri": None},
         "storage": {"url": None},
         "cluster": {
