@@ -43,6 +43,7 @@ def columns(*, validated: bool) -> list[Column]:
     """From left to right. `validated`: whether any setting has a loss on held-out examples."""
     validation = [Column("validation loss", lambda row: number(row.validation_loss))]
     return [
+        Column("status", lambda row: row.status),
         Column(
             "learning rate",
             lambda row: number(row.learning_rate),

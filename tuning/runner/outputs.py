@@ -85,7 +85,10 @@ def runs_of(
     """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
     spec, header = job.spec, job.header
     labels = Labels.of(results, header["problem"]["known_minimum"], spec.outcomes.thresholds)
-    runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
+    runs = [
+        setting_run(job.id, result, basins, row.status, spec)
+        for result, basins, row in zip(results, labels.basins, report.rows, strict=True)
+    ]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))
     return [*runs, report_run(report, written, (created, ended))]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from trainers import Problem, ProblemFailed
 from tuning import tracking
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.status import status_alone
 from tuning.execution.registry import Workers, pool_maker
 from tuning.execution.signals import deferred_interrupts
 from tuning.jobs import files
@@ -124,7 +125,8 @@ def _train(
 
     def told(results: list[SettingResult]) -> None:
         labels = Labels.of(results, known, spec.outcomes.thresholds)
-        tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
+        status = status_alone(results[-1], spec)
+        tracker.put(setting_run(job.id, results[-1], labels.basins[-1], status, spec))
 
     # Of a complete study only the report is wanted: no workers are started for that.
     maker = pool_maker("inline" if is_complete(plan, before) else workers)

@@ -25,14 +25,9 @@ from tests.support.made_results import (
     slow,
 )
 from tuning.analysis.basin_labels import Labels
-from tuning.analysis.recommendation import (
-    Verdict,
-    expected_running_time,
-    find_target,
-    is_stable,
-    judge,
-    upper_bound,
-)
+from tuning.analysis.cost import expected_running_time
+from tuning.analysis.recommendation import Verdict, find_target, judge
+from tuning.analysis.stability import is_stable, upper_bound
 from tuning.spec.job import JobSpec
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Role, Setting
@@ -182,7 +177,7 @@ def test_after_a_failed_confirmation_the_next_candidate_is_tried() -> None:
         good(3, 0.2, 1000),
     ]
     verdict, asked = play(search, spec, lambda s: [DIVERGED] if s.learning_rate > 0.7 else [GOOD])
-    rates = [(s.optimizer, s.learning_rate) for s in asked]
+    rates = [(s.optimizer, s.learning_rate) for s in asked if s.role is Role.CONFIRMATION]
     assert rates == [(0, 0.4), (0, 0.8), (0, 0.2), (0, 0.4)]
     assert winner(verdict) == 3
     ((refused, trials),) = verdict.refused
