@@ -22,7 +22,7 @@ def found(chance: _Floats, restarts: int, shared: float, rng: np.random.Generato
 
 def test_a_pair_by_hand() -> None:
     """7 of 10 restarts fail at 0.01 alone and 1 at 0.1 alone: P(X >= 7 | 8, 1/2) = 9/256. Those 7
-    hold at 1.0, too: 1/128, for the one pair that is two rates apart, which has 1/6 of the level."""
+    hold at 1.0, too: 1/128, for the one pair two rates apart, which has 1/6 of the level."""
     unstable = np.zeros((3, 10), dtype=bool)
     unstable[1, :7] = True
     unstable[2, 9] = True
