@@ -47,8 +47,8 @@ class RivalComparison:
             f"{here}, the best of its rates that look stable. Of the same {count(self.starts)} "
             f"fresh starts, reached the target under the recommended setting only: "
             f"{count(self.first_only)}; under {self.optimizer} only: {count(self.second_only)} "
-            f"(McNemar: p = {number(self.p_value)}). Expected cost: {number(self.first_cost)} "
-            f"against {number(self.second_cost)} steps."
+            f"(McNemar: p = {number(self.p_value)}). Expected cost: {_steps(self.first_cost)} "
+            f"against {_steps(self.second_cost)}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,3 +56,7 @@ class RivalComparison:
         return {f.name: getattr(self, f.name) for f in fields(self)} | {
             "explanation": self.explanation
         }
+
+
+def _steps(cost: float | None) -> str:
+    return "unknown (none reached it)" if cost is None else f"{number(cost)} steps"

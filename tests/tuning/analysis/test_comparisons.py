@@ -95,9 +95,9 @@ def test_the_comparison_is_paired_start_by_start() -> None:
     assert found.first_cost == pytest.approx((7 * 10 + 1000) / 7)
     assert found.second_cost == pytest.approx((2 * 100 + 6 * 1000) / 2)
     assert found.explanation == (
-        "adam at 0.02, the best of its rates that look stable. Of the same 64 fresh starts, reached "
-        "the target under the recommended setting only: 40; under adam only: 0 (McNemar: p = "
-        "1.82e-12). Expected cost: 153 against 3,100 steps."
+        "adam at 0.02, the best of its rates that look stable. Of the same 64 fresh starts, "
+        "reached the target under the recommended setting only: 40; under adam only: 0 (McNemar: "
+        "p = 1.82e-12). Expected cost: 153 steps against 3,100 steps."
     )
 
 

@@ -322,7 +322,7 @@ def test_the_page_says_it_all(as_drawn: Callable[[Make], None]) -> None:
         "2 min 5 s",
         "adam(beta1=0.8) at 0.3, the best of its rates that look stable. Of the same 64 fresh "
         "starts, reached the target under the recommended setting only: 3; under adam(beta1=0.8) "
-        "only: 0 (McNemar: p = 0.25). Expected cost: 1,230 against 2,350 steps.",
+        "only: 0 (McNemar: p = 0.25). Expected cost: 1,230 steps against 2,350 steps.",
     ):
         assert part in words, part
 
