@@ -32,6 +32,7 @@ __all__ = [
     "no_minima",
     "no_stable",
     "report",
+    "ring",
     "row",
     "single",
     "strange",
@@ -258,6 +259,18 @@ def flat() -> Report:
             Minimum(0.6, 0.31, 170, False, 1e-9, 7.1, 2 / 7.1, {2: 20, 4: 23}, flat=True),
             Minimum(0.7, 0.34, 9, False, nothing, nothing, None, {4: 9}, flat=True),
         ),
+    )
+
+
+def ring() -> Report:
+    """gd fails at 0.03 and holds above; and adam has no stable rate to compare with."""
+    made = report()
+    verdicts = np.arange(R) < np.array([0, 20, 0, 0, 54, 64])[:, np.newaxis]
+    return replace(
+        made,
+        cliffs={**made.cliffs, "gd": fit_cliff("gd", RATES, verdicts, 0.05, 0.95, 0)},
+        rivals=(),
+        comparisons={"adam(beta1=0.8)": RivalComparison("adam(beta1=0.8)")},
     )
 
 

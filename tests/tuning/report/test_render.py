@@ -25,7 +25,7 @@ from tests.support import made_reports
 from tuning.report.export import to_csv, to_toml
 from tuning.report.formatting import decades, number, percent, rate, rate_cell, seconds
 from tuning.report.html import fragment, page
-from tuning.report.labels import STACKS, stack
+from tuning.report.labels import STACKS, STATUS_COLOURS, stack
 from tuning.report.model import Report
 from tuning.report.plots.all import pictures
 from tuning.report.plots.path_summary import story
@@ -42,6 +42,7 @@ VARIANTS: dict[str, Make] = {
     "strange numbers": made_reports.strange,
     "hostile words": made_reports.hostile,
     "edge of stability": made_reports.edge,
+    "ring": made_reports.ring,
 }
 every = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS)
 
@@ -325,6 +326,22 @@ def test_the_page_says_it_all(as_drawn: Callable[[Make], None]) -> None:
         "only: 0 (McNemar: p = 0.25). Expected cost: 1,230 steps against 2,350 steps.",
     ):
         assert part in words, part
+
+
+def test_a_ring_and_a_missing_rival_are_said(as_drawn: Callable[[Make], None]) -> None:
+    as_drawn(made_reports.ring)
+    made = made_reports.ring()
+    for words in (Elements(page(made)).text, " ".join(text(made).split())):
+        for part in (
+            "Stable at every tried rate up to 0.003, and unstable at 0.03; no cliff is fitted",
+            "adam(beta1=0.8): no stable rate to compare with.",
+            "★ recommended",
+        ):
+            assert part in words, part
+    row = made.settings[4]
+    assert f'style="color: {STATUS_COLOURS[row.status]}">★</td><td>{row.status}</td>' in "".join(
+        page(made, {}).split("\n")
+    )
 
 
 def test_no_stable_rate_is_said_first(as_drawn: Callable[[Make], None]) -> None:
