@@ -11,16 +11,14 @@ import numpy as np
 from trainers import Basin, Dynamics, Evidence, Fall
 from trainers.randomness import Purpose
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.comparisons import compare
+from tuning.analysis.cost import expected_running_time
 from tuning.analysis.distinct_minima import distinct_minima
 from tuning.analysis.explanations import explain, warnings_of
 from tuning.analysis.judgements import drift, found_by, own_bests, share, trapped_by_tolerance
-from tuning.analysis.recommendation import (
-    Verdict,
-    expected_running_time,
-    is_stable,
-    judge,
-    upper_bound,
-)
+from tuning.analysis.recommendation import Verdict, judge
+from tuning.analysis.stability import upper_bound
+from tuning.analysis.status import status_of
 from tuning.report.model import (
     BestStable,
     LossProfile,
@@ -32,7 +30,7 @@ from tuning.report.model import (
 )
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff, fit_cliff
-from tuning.statistics.intervals import Comparison, learning_rate_sensitivity, mcnemar, wilson
+from tuning.statistics.intervals import learning_rate_sensitivity, wilson
 from tuning.trial.result import SettingResult, of_role
 from tuning.trial.setting import Role, Setting
 from tuning.trial.task import sharpness_limit
@@ -84,7 +82,8 @@ def build_report(
         for r, b, e in zip(results, labels.basins, labels.evidence, strict=True)
     ]
     search = of_role(results, Role.SEARCH)
-    tried = tuple(row for row in rows if row.role == Role.SEARCH)
+    of = {role: tuple(row for row in rows if row.role == role) for role in Role}
+    tried = of[Role.SEARCH]
     cliffs = {
         name: c for i, name in enumerate(names) if (c := _cliff(name, i, search, spec)) is not None
     }
@@ -94,7 +93,8 @@ def build_report(
         job=spec.answer_key,
         problem=problem,
         settings=tried,
-        confirmations=tuple(row for row in rows if row.role == Role.CONFIRMATION),
+        confirmations=of[Role.CONFIRMATION],
+        rivals=of[Role.COMPARISON],
         best_stable=best,
         explanation=explain(verdict, best, tried, spec),
         cliffs=cliffs,
@@ -109,7 +109,9 @@ def build_report(
         start_loss=labels.start_loss,
         target=verdict.target,
         sensitivity=_sensitivity(search, names, labels),
-        comparisons=_comparisons(verdict, search, names),
+        comparisons=compare(verdict.confirmed[0], verdict.rivals, verdict.target.loss, names)
+        if verdict.confirmed
+        else {},
         warnings=warnings_of(
             spec, problem, tried, best, cliffs, minima, known=labels.known, drift=drift(labels)
         ),
@@ -169,8 +171,8 @@ def _row(
         trapped=share(basins, Basin.LOCAL_MINIMUM),
         global_minimum=share(basins, Basin.GLOBAL_MINIMUM),
         trapped_at=trapped_by_tolerance(labels, table),
-        unstable_upper=upper_bound(result, spec),
-        stable=is_stable(result, spec),
+        unstable_upper=upper_bound(result, spec, verdict.confidences.get(setting.number)),
+        status=status_of(result, verdict, spec),
         loss=_finite(np.quantile(ends, 0.5, method="inverted_cdf")),
         best_loss=_finite(ends.min()),
         validation_loss=float(np.median(held_out)) if held_out.size else None,
@@ -238,26 +240,4 @@ def _sensitivity(search: list[SettingResult], names: list[str], labels: Labels) 
         if len(np.unique(rates)) >= 2 and np.isfinite(labels.start_loss - labels.best):
             losses = np.array([r.value for r in mine])
             out[name] = learning_rate_sensitivity(rates, losses, labels.start_loss, labels.best)
-    return out
-
-
-def _comparisons(
-    verdict: Verdict, search: list[SettingResult], names: list[str]
-) -> dict[str, Comparison]:
-    """The winner against the cheapest setting of every other optimizer: who reached the target,
-    start by start."""
-    if verdict.best is None:
-        return {}
-    loss, out = verdict.target.loss, {}
-    for i, name in enumerate(names):
-        mine = [
-            r
-            for r in search
-            if r.setting.optimizer == i and r.setting.optimizer != verdict.best.setting.optimizer
-        ]
-        if mine:
-            rival = min(mine, key=lambda r: expected_running_time(r, loss))
-            out[name] = mcnemar(
-                *(np.isfinite(r.curves.steps_to(loss)) for r in (verdict.best, rival))
-            )
     return out

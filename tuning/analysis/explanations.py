@@ -55,14 +55,19 @@ def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
     criterion = "lowest validation loss" if by_validation else "least expected cost"
     if best.cost is None and not by_validation:
         criterion = "lowest mean loss, for none that held reached the target loss in time"
-    at_margin = and_margin = others = ""
+    at_margin = and_margin = with_margin = others = ""
     if best.margin > 1:
+        with_margin = f", without a failure up to {best.margin:g} times their rate,"
         at_margin = f", {best.unstable_at_margin.count} at {best.margin:g} times it"
         and_margin = f" and at {best.margin:g} times it"
     if refused := len(verdict.refused):
-        others = f" {refused} better candidate{'s' * (refused > 1)} failed on fresh starts."
+        others = (
+            f" {refused} better candidate{'s' * (refused > 1)} failed on fresh starts, which the "
+            "confidence allows for."
+        )
     return (
-        f"Of {verdict.candidates} settings that looked stable this one has the {criterion}. "
+        f"Of {verdict.candidates} settings that looked stable{with_margin} this one has the "
+        f"{criterion}. "
         f"On {best.unstable.total} fresh starts {best.unstable.count} were unstable at this rate"
         f"{at_margin}: P(unstable) is {_limit(spec)} at the rate{and_margin}.{others}"
     )
@@ -95,10 +100,11 @@ def warnings_of(
         out.append(f"The task was guessed: {problem['task']}, {problem['guess_reason']}")
     needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
     if spec.training.restarts < needed:
+        fresh = f"at least {needed}" if best is None else f"{best.unstable.total}"
         out.append(
             f"{spec.training.restarts} restarts cannot show P(unstable) <= "
             f"{100 * spec.stability.max_unstable:g} %; {needed} can. Candidates were those without "
-            f"one unstable restart, confirmed on {needed} fresh starts."
+            f"one unstable restart, confirmed on {fresh} fresh starts."
         )
     if best is not None:
         mine = sorted({r.learning_rate for r in search if r.optimizer == best.optimizer})

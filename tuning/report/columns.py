@@ -45,6 +45,7 @@ def columns(rows: Sequence[SettingRow]) -> list[Column]:
     seen = [d for d in Dynamics if any(row.dynamics.get(d) for row in rows)]
     validation = [Column("validation loss", lambda row: number(row.validation_loss))]
     return [
+        Column("status", lambda row: row.status),
         Column(
             "learning rate",
             lambda row: number(row.learning_rate),

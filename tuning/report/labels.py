@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trainers import Basin, Dynamics, Fall
+from tuning.report.status import Status
 
 __all__ = [
     "FALLS",
     "GLOSSARY",
+    "MARKS",
     "MIXED",
     "PALETTE",
     "SHORT",
     "STABLE",
     "STACKS",
+    "STATUS_COLOURS",
     "UNSTABLE",
     "stack",
 ]
@@ -33,6 +36,23 @@ BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE = (
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 #: Of a setting: most of its restarts are stable, some are not, most are not.
 STABLE, MIXED, UNSTABLE = BLUE, ORANGE, VERMILION
+
+#: Of a setting: how far it came.
+STATUS_COLOURS: dict[Status, str] = {
+    Status.RECOMMENDED: GREEN,
+    Status.CONFIRMED: BLUE,
+    Status.LOOKS_STABLE: SKY,
+    Status.UNDECIDED: ORANGE,
+    Status.UNSTABLE: VERMILION,
+}
+#: The same where there is room for one character.
+MARKS: dict[Status, str] = {
+    Status.RECOMMENDED: "★",
+    Status.CONFIRMED: "☆",
+    Status.LOOKS_STABLE: "✓",
+    Status.UNDECIDED: "·",
+    Status.UNSTABLE: "✗",
+}
 
 #: Headings of narrow columns, broken where they may be.
 SHORT = {
@@ -64,12 +84,16 @@ GLOSSARY: dict[str, str] = {
     "hover": "how high the tail is over the bottom below it, in parts of the descent: its 90th "
     "percentile",
     "unstable": "fallen: it diverged, swings or hovers too high without progress, or ends above "
-    "its start",
+    "its start; of a setting: the lower Clopper-Pearson bound on P(unstable) is above the limit",
     "not judged": "the bottom below is known too little to tell trapped from not",
-    "stable": (
-        "the upper Clopper-Pearson bound on P(unstable) is within the limit, at this learning rate "
-        "and, for the recommended one, at the safety factor times it"
-    ),
+    "recommended": "the first, by cost, of the settings that look stable that was confirmed; the "
+    "confidence is that of the whole procedure, however many were tried",
+    "confirmed": "on fresh starts the upper Clopper-Pearson bound on P(unstable) was within the "
+    "limit, at the learning rate and at the safety factor times it",
+    "looks stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
+    "learning rate or, with too few restarts for any bound, none was unstable",
+    "undecided": "neither shown to be within the limit nor above it; or it looked stable, and "
+    "fresh starts did not confirm it or a lower rate of its optimizer",
     "global minimum": "within the tolerance of J*, the lowest loss that is known",
     "local minimum": "the bottom below is above that tolerance",
     "trapped": "in a local minimum: the descent from where the restart ended leads to no lower",

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuning.report.comparison import RivalComparison
 from tuning.report.plot_data import LossProfile, Paths, QuantileCurves, SharpnessCurves
+from tuning.report.rows import BestStable, SettingRow
 from tuning.statistics.cliff import Cliff
-from tuning.statistics.intervals import Comparison, Rate, UnseenMass
+from tuning.statistics.intervals import Rate, UnseenMass
 
 if TYPE_CHECKING:
     import pandas
@@ -30,94 +32,11 @@ __all__ = [
     "RunFacts",
     "SettingRow",
     "SharpnessCurves",
+    "Status",
     "Target",
 ]
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SettingRow:
-    """One setting and what became of its restarts.
-
-    Attributes:
-        number: of the trial in the study.
-        optimizer: its name with the hyperparameters that are not the default, as in
-            `adam(beta1=0.8)`.
-        learning_rate: the rate. role: search or confirmation. restarts: R.
-        dynamics, basins: how many restarts had each label; diverged restarts have no basin.
-        joint: how many had each pair of labels, as in `settled/global-minimum` and `diverged/none`;
-            `unstable` in the place of the dynamics of who fell without diverging.
-        falls: why restarts are unstable, and how many by each reason.
-        hover, worst_hover: median and largest height of the tail over the bottom, in descents, over
-            the restarts that did not diverge; None without any.
-        evidence: what the basins rest on, and how many on each.
-        unstable, diverged, trapped, global_minimum: rates over all R, with 95 % Wilson intervals;
-            restarts that are not judged widen those of trapped and global_minimum, which are given
-            among the judged.
-        trapped_at: trapped, by tolerance in parts of the descent.
-        unstable_upper: one-sided Clopper-Pearson bound at the job's confidence.
-        stable: whether that bound is at most `max_unstable` at this rate.
-        loss: median over the restarts of the loss where they ended, None if over half of them
-            diverged.
-        best_loss: the lowest of them. validation_loss: median on held-out examples.
-        reached: how many restarts reached the target. cost: steps spent by all restarts for each
-            that did, None if none did.
-    """
-
-    number: int
-    optimizer: str
-    learning_rate: float
-    role: str
-    restarts: int
-    dynamics: Mapping[str, int]
-    basins: Mapping[str, int]
-    joint: Mapping[str, int]
-    falls: Mapping[str, int]
-    hover: float | None
-    worst_hover: float | None
-    evidence: Mapping[str, int]
-    unstable: Rate
-    diverged: Rate
-    trapped: Rate
-    global_minimum: Rate
-    trapped_at: Mapping[str, Rate]
-    unstable_upper: float
-    stable: bool
-    loss: float | None
-    best_loss: float | None
-    validation_loss: float | None
-    reached: int
-    cost: float | None
-
-
-@dataclass(frozen=True)
-class BestStable:
-    """The recommended setting.
-
-    Attributes:
-        number: of the chosen setting. optimizer, hyperparameters, learning_rate: what to use.
-        unstable, trapped: rates on the fresh starts that confirmed it.
-        unstable_upper: Clopper-Pearson bound on P(unstable) there. margin: the safety factor.
-        unstable_at_margin: rate at margin times the learning rate, on the same fresh starts.
-        unstable_upper_at_margin: its bound. cost: expected steps to the target, on fresh starts.
-        trapped_at: trapped, by tolerance in parts of the descent.
-        decades_to_cliff: log10 of cliff over rate; None where no cliff was found.
-    """
-
-    number: int
-    optimizer: str
-    hyperparameters: Mapping[str, float]
-    learning_rate: float
-    unstable: Rate
-    unstable_upper: float
-    margin: float
-    unstable_at_margin: Rate
-    unstable_upper_at_margin: float
-    trapped: Rate
-    trapped_at: Mapping[str, Rate]
-    cost: float | None
-    decades_to_cliff: float | None
 
 
 @dataclass(frozen=True)
@@ -184,6 +103,7 @@ class Report:
         job: the job file with every default filled in.
         problem: facts about it: name, parameters, examples, task and whether that was guessed.
         settings: one row a setting, in the order tried. confirmations: likewise, on fresh starts.
+        rivals: likewise, each other optimizer's best on the winner's fresh starts.
         best_stable: the recommended setting, or None; `explanation` says why in a sentence or two.
         cliffs: by optimizer. minima: distinct, the lowest first. unseen: what may be missing.
         best_loss: J*. best_loss_is_known: whether the problem knows it; else it is the best found.
@@ -192,8 +112,7 @@ class Report:
             tolerance; None where J* is known.
         tolerance: how far above J* still counts as the global minimum. start_loss: median J0.
         target: what counts as success. sensitivity: Wortsman et al. 2023, by optimizer.
-        comparisons: McNemar tests of who reached the target: the best setting, by optimizer the
-            cheapest of each other.
+        comparisons: by each other optimizer, who reached the target: the best setting or its best.
         warnings: what a careful reader should know.
         sharpness: setting number -> its quantiles along the way, where the job asked for it.
         curves: setting number -> loss quantiles. landscape: for problems with one weight.
@@ -204,6 +123,7 @@ class Report:
     problem: Mapping[str, Any]
     settings: tuple[SettingRow, ...]
     confirmations: tuple[SettingRow, ...]
+    rivals: tuple[SettingRow, ...]
     best_stable: BestStable | None
     explanation: str
     cliffs: Mapping[str, Cliff]
@@ -218,12 +138,17 @@ class Report:
     start_loss: float
     target: Target
     sensitivity: Mapping[str, float]
-    comparisons: Mapping[str, Comparison]
+    comparisons: Mapping[str, RivalComparison]
     warnings: tuple[str, ...]
     sharpness: Mapping[int, SharpnessCurves]
     curves: Mapping[int, QuantileCurves] = field(repr=False)
     landscape: LossProfile | None = field(repr=False)
     run: RunFacts
+
+    @property
+    def rows(self) -> tuple[SettingRow, ...]:
+        """All settings, by number."""
+        return (*self.settings, *self.confirmations, *self.rivals)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON without the curves and pictures.
@@ -245,7 +170,7 @@ class Report:
         import pandas
 
         rows = []
-        for setting in (*self.settings, *self.confirmations):
+        for setting in self.rows:
             row: dict[str, Any] = {}
             for item in fields(setting):
                 value = getattr(setting, item.name)

@@ -15,6 +15,7 @@ from tuning.report.formatting import (
     rate,
     rate_cell,
 )
+from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow
 from tuning.statistics.intervals import UnseenMass
 
@@ -25,6 +26,7 @@ __all__ = [
     "cliff_sentences",
     "comparison_sentences",
     "headline",
+    "marks",
     "reference",
     "sharpness_sentences",
     "sorted_settings",
@@ -94,6 +96,11 @@ def bounds(report: Report) -> list[str]:
     return lines
 
 
+def marks() -> str:
+    """What the character before a setting says of its status."""
+    return "   ".join(f"{mark} {status}" for status, mark in MARKS.items())
+
+
 def reference(report: Report) -> list[str]:
     """What the words of this report refer to: J*, the tolerance and the target, a sentence each."""
     start = (
@@ -158,12 +165,7 @@ def cliff_sentences(report: Report) -> dict[str, str]:
 def comparison_sentences(report: Report) -> dict[str, str]:
     """By optimizer: whether its best setting reaches the target from other starts than the
     recommended one."""
-    return {
-        name: "Starts that reached the target under the recommended setting only: "
-        f"{count(found.first_only)}; under the best of {plain(name)} only: "
-        f"{count(found.second_only)} (McNemar: p = {number(found.p_value)})."
-        for name, found in report.comparisons.items()
-    }
+    return {name: plain(found.explanation) for name, found in report.comparisons.items()}
 
 
 def unseen_sentences(unseen: UnseenMass | None) -> list[str]:

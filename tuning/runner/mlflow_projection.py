@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainers import Basin, Dynamics
 from tuning.report.labels import MIXED, STABLE, UNSTABLE
-from tuning.report.model import Report
+from tuning.report.model import Report, Status
 from tuning.spec.job import JobSpec
 from tuning.spec.search_space import label
 from tuning.tracking import Run
@@ -25,12 +25,14 @@ _COLOURS = {"stable": STABLE, "mixed": MIXED, "unstable": UNSTABLE}
 _MOST_TAG_CHARACTERS = 4000
 
 
-def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: JobSpec) -> Run:
+def setting_run(
+    job_id: str, result: SettingResult, basins: NDArray[Any], status: Status, spec: JobSpec
+) -> Run:
     """One flat run for one setting.
 
     Args:
         basins: its labels (R,). They are relative to the best minimum known when this is made;
-            when the job ends they are renewed.
+            when the job ends they are renewed, and `status` with them.
     """
     setting, table = result.setting, result.restarts
     rule, total = spec.search.rules[setting.optimizer], len(result.restarts)
@@ -72,7 +74,7 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
     return Run(
         key=f"{job_id}/{setting.number}",
         name=f"{label(rule)} lr={setting.learning_rate:.4g}"
-        + (" (confirmation)" if setting.role is Role.CONFIRMATION else ""),
+        + ("" if setting.role is Role.SEARCH else f" ({setting.role})"),
         params={
             "optimizer": rule.name,
             **setting.hyperparameters,
@@ -87,6 +89,7 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
         tags={
             "optimizer": label(rule),
             "outcome": outcome,
+            "status": status.value,
             "role": setting.role.value,
             "setting": str(setting.number),
             "diverged_starts": _cut(", ".join(gone) or "none"),
@@ -145,6 +148,8 @@ def report_run(
         metrics=metrics,
         curves={},
         seconds=seconds,
-        note=report.explanation,
+        note="\n\n".join(
+            [report.explanation, *(found.explanation for found in report.comparisons.values())]
+        ),
         files=files,
     )

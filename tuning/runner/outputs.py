@@ -86,7 +86,8 @@ def runs_of(
     spec, header = job.spec, job.header
     labels = Labels.of(results, header["problem"]["known_minimum"], spec.thresholds)
     runs = [
-        setting_run(job.id, r, b, spec) for r, b in zip(labels.results, labels.basins, strict=True)
+        setting_run(job.id, result, basins, row.status, spec)
+        for result, basins, row in zip(labels.results, labels.basins, report.rows, strict=True)
     ]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from trainers import Problem, ProblemFailed
 from tuning import tracking
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.status import status_alone
 from tuning.execution.registry import Workers, pool_maker
 from tuning.execution.signals import deferred_interrupts
 from tuning.jobs import files
@@ -124,7 +125,9 @@ def _train(
 
     def told(results: list[SettingResult]) -> None:
         labels = Labels.of(results, known, spec.thresholds)
-        tracker.put(setting_run(job.id, labels.results[-1], labels.basins[-1], spec))
+        latest = labels.results[-1]
+        status = status_alone(latest, spec)
+        tracker.put(setting_run(job.id, latest, labels.basins[-1], status, spec))
 
     # Of a complete study only the report is wanted: no workers are started for that.
     maker = pool_maker("inline" if is_complete(plan, before) else workers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy  # its parts are imported when they are used: stats takes half a second
@@ -156,6 +157,7 @@ def clopper_pearson_lower(count: int, total: int, confidence: float = 0.95) -> f
     return float(scipy.stats.beta.ppf(1 - confidence, count, total - count + 1))
 
 
+@cache  # asked of every setting, with the same two numbers
 def restarts_needed(max_rate: float, confidence: float) -> int:
     """The least n such that 0 of n promises a rate of at most `max_rate`: 59 for 0.05 at 95 %.
 

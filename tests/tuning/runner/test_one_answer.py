@@ -194,7 +194,7 @@ def test_the_report_can_be_loaded(runs: Runs, name: str) -> None:
 def test_the_study_is_optuna_s(runs: Runs, name: str) -> None:
     run = runs[name, "inline"]
     study = tuning.load_study(run.id, home=run.home)
-    rows = [*run.report.settings, *run.report.confirmations]
+    rows = run.report.rows
     assert [t.number for t in study.trials] == list(range(len(rows)))
     assert [t.params["learning_rate"] for t in study.trials] == [r.learning_rate for r in rows]
     assert [t.params["optimizer"] for t in study.trials] == [r.optimizer for r in rows]

@@ -17,6 +17,7 @@ from tests.support.surefoot_command import results_in, surefoot
 from trainers import Problem
 from trainers.problem import FloatArray
 from tuning.cli.exit_codes import ExitCode
+from tuning.report.model import Status
 from tuning.runner.estimate import estimate
 from tuning.runner.mlflow_projection import setting_run
 from tuning.trial.curves import SharpnessHistory
@@ -122,7 +123,7 @@ def bowl(
 
 def test_the_report_has_the_curves_and_the_limits(bowl: tuple[Path, tuning.Report]) -> None:
     home, report = bowl
-    rows = [*report.settings, *report.confirmations]
+    rows = report.rows
     assert report.sharpness.keys() == {row.number for row in rows}
     for row in rows:
         curves = report.sharpness[row.number]
@@ -146,13 +147,14 @@ def test_mlflow_gets_curves_and_the_limit(bowl: tuple[Path, tuning.Report]) -> N
     home, report = bowl
     spec = job(**BOWL)
     for told in results_in(home, report.run.job_id):
-        run = setting_run("j", told, np.array([None] * 9), spec)
+        run = setting_run("j", told, np.array([None] * 9), Status.LOOKS_STABLE, spec)
         assert run.metrics["sharpness_limit"] == report.sharpness[told.setting.number].limit
         for name in ("p10", "p50", "p90"):
             curve = run.curves[f"sharpness/{name}"]
             assert [step for step, _ in curve] == [0, 25, 50, 60][: len(curve)]
             assert np.isfinite([value for _, value in curve]).all()
-    without = setting_run("j", result(0, 0.1, [GOOD] * 9), np.array([None] * 9), spec)
+    told = result(0, 0.1, [GOOD] * 9)
+    without = setting_run("j", told, np.array([None] * 9), Status.LOOKS_STABLE, spec)
     assert "sharpness_limit" not in without.metrics
     assert "sharpness/p50" not in without.curves
 
