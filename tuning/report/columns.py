@@ -66,7 +66,7 @@ def columns(rows: Sequence[SettingRow]) -> list[Column]:
             Narrow(
                 "trapped, %",
                 lambda row, wide: rate_cell(row.trapped, short=not wide),
-                (26, 19),
+                (24, 19),
                 wraps=True,
             ),
         ),
@@ -80,7 +80,7 @@ def columns(rows: Sequence[SettingRow]) -> list[Column]:
         Column(
             "cost",
             lambda row: number(row.cost),
-            Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (8, 6)),
+            Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (7, 6)),
         ),
     ]
 

@@ -56,11 +56,11 @@ MARKS: dict[Status, str] = {
 
 #: Headings of narrow columns, broken where they may be.
 SHORT = {
-    Dynamics.SETTLED: "settled",
-    Dynamics.DESCENDING: "descend-\ning",
+    Dynamics.SETTLED: "set-\ntled",
+    Dynamics.DESCENDING: "de-\nscend-\ning",
     Dynamics.HOVERING: "hover-\ning",
     Dynamics.OSCILLATING: "oscil-\nlating",
-    Dynamics.DIVERGED: "diverged",
+    Dynamics.DIVERGED: "di-\nverged",
 }
 
 #: Why restarts are unstable, in a few words.

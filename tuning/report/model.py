@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tuning.report.comparison import RivalComparison
 from tuning.report.plot_data import LossProfile, Paths, QuantileCurves, SharpnessCurves
 from tuning.report.rows import BestStable, SettingRow
+from tuning.report.status import Status
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import Rate, UnseenMass
 

@@ -13,7 +13,6 @@ from tuning.report.formatting import (
     percent,
     plain,
     rate,
-    rate_cell,
 )
 from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow
@@ -79,11 +78,13 @@ def bounds(report: Report) -> list[str]:
             f"{rate(best.unstable_at_margin)}, {sure} at most "
             f"{percent(best.unstable_upper_at_margin)}."
         )
-    lines.append(
-        f"Trapped in a local minimum: {rate(best.trapped)}; by tolerance, in parts of the descent: "
-        + "; ".join(f"{part}: {rate_cell(of)} %" for part, of in best.trapped_at.items())
-        + "."
-    )
+    shares = {part: percent(of.estimate) for part, of in best.trapped_at.items()}
+    by_tolerance = ""
+    if len(set(shares.values())) > 1:
+        by_tolerance = "; by tolerance, in parts of the descent: " + ", ".join(
+            f"{share} at {part}" for part, share in shares.items()
+        )
+    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}{by_tolerance}.")
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "

@@ -159,7 +159,8 @@ def test_a_rival_s_restarts_change_nothing_of_the_verdict(rows: list[Row]) -> No
     _, after = finished(SEARCH, THREE, lambda s: rows if s.role is Role.COMPARISON else truth(s))
     assert before.best_stable is not None
     assert after.best_stable is not None
-    assert replace(before.best_stable, trapped=after.best_stable.trapped) == after.best_stable
+    moved = {name: getattr(after.best_stable, name) for name in ("trapped", "trapped_at")}
+    assert replace(before.best_stable, **moved) == after.best_stable
     assert (before.target, before.explanation) == (after.target, after.explanation)
     assert before.comparisons["adam"].explanation == (
         "adam at 0.02, the best of its rates that look stable: not compared yet."

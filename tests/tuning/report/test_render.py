@@ -127,7 +127,7 @@ def test_a_rate_has_its_interval_and_its_count() -> None:
     # Wilson 1927 at 95 %: 8/64 from 6.47 %, and 11/64 to 28.2 %.
     assert rate(found) == "13.1 % [6.5, 28.2] (8/64, 3 not judged)"
     assert rate_cell(found) == "13.1 [6.5, 28.2] (8/64, 3?)"
-    assert rate_cell(found, short=True) == "12 [6, 28] (8/64, 3?)"
+    assert rate_cell(found, short=True) == "13 [6, 28] (8/64, 3?)"
     assert rate(Rate(0, 0, 0.0, 1.0)) == "– [0.0, 100.0] (0/0)"
 
 
@@ -414,6 +414,7 @@ def test_the_table_s_rows_are_by_optimizer_and_rate() -> None:
         "0",
         "0",
         "0",
+        "<0.1",
         "35.9",
         "[25.3,",
         "48.2]",
