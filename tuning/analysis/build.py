@@ -15,7 +15,14 @@ from tuning.analysis.comparisons import compare
 from tuning.analysis.cost import expected_running_time
 from tuning.analysis.distinct_minima import distinct_minima
 from tuning.analysis.explanations import explain, warnings_of
-from tuning.analysis.judgements import drift, found_by, own_bests, share, trapped_by_tolerance
+from tuning.analysis.judgements import (
+    drift,
+    drifts,
+    found_by,
+    own_bests,
+    share,
+    trapped_by_tolerance,
+)
 from tuning.analysis.recommendation import Verdict, judge
 from tuning.analysis.stability import upper_bound
 from tuning.analysis.status import status_of
@@ -113,7 +120,14 @@ def build_report(
         if verdict.confirmed
         else {},
         warnings=warnings_of(
-            spec, problem, tried, best, cliffs, minima, known=labels.known, drift=drift(labels)
+            spec,
+            problem,
+            tried,
+            best,
+            cliffs,
+            minima,
+            known=labels.known,
+            drift=drift(labels) if drifts(labels) else None,
         ),
         sharpness={
             r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None

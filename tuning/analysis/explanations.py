@@ -16,8 +16,6 @@ from tuning.statistics.intervals import restarts_needed
 
 __all__ = ["explain", "warnings_of"]
 
-_MUCH_DRIFT = 0.05
-
 
 def explain(
     verdict: Verdict, best: BestStable | None, search: Sequence[SettingRow], spec: JobSpec
@@ -88,7 +86,7 @@ def warnings_of(
 
     Args:
         known: whether the labels rest on the problem's known minimum.
-        drift: as `Report.label_drift`.
+        drift: as `Report.label_drift`, where J* is likely to fall; else None.
     """
     out = []
     if problem["known_minimum"] is not None and not known:
@@ -137,11 +135,11 @@ def warnings_of(
             "little to tell trapped from not. Train for more steps, or raise "
             "outcomes.polish_budget."
         )
-    if drift is not None and drift > _MUCH_DRIFT:
+    if drift is not None:
         out.append(
-            f"J* is the best that was found, and {100 * drift:.0f} % of the labels would change if "
-            "it fell by the tolerance: more restarts may find a lower one. Compare the trapped "
-            "rates by tolerance."
+            "J* is the best that was found, and half of the starts did not find it: more of them "
+            f"may find a lower one. If it fell by the tolerance, {100 * drift:.0f} % of the labels "
+            "would change. Compare the trapped rates by tolerance."
         )
     if problem["known_minimum"] is None and minima:
         out.append(

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Basin
+from trainers.judging.intervals import TIGHT
 from trainers.judging.judge import TOLERANCES
+from trainers.outcomes.basins import best_known
 from tuning.analysis.basin_labels import Labels
 from tuning.report.model import OwnBest
 from tuning.statistics.intervals import Rate, wilson
 from tuning.trial.result import Restarts
 
-__all__ = ["drift", "found_by", "own_bests", "share", "trapped_by_tolerance"]
+__all__ = ["drift", "drifts", "found_by", "own_bests", "share", "trapped_by_tolerance"]
 
 
 def share(basins: NDArray[np.object_], basin: Basin) -> Rate:
@@ -33,14 +35,29 @@ def trapped_by_tolerance(labels: Labels, restarts: Restarts) -> dict[str, Rate]:
 
 
 def drift(labels: Labels) -> float | None:
-    """The share of judged restarts whose label would change if J* fell by the tolerance: more
-    restarts may find a lower one. None where J* is known, or nobody is judged."""
+    """The share of judged restarts whose label would change if J* fell by the tolerance. None where
+    J* is known, or nobody is judged."""
     if labels.known or not np.isfinite(labels.best):
         return None
     lower = replace(labels, best=labels.best - labels.tolerance)
     now, then = np.concatenate(labels.basins), np.concatenate(lower.basins)
-    judged = np.array([b not in (None, Basin.UNDETERMINED) for b in now], dtype=bool)
+    judged = _judged(now)
     return float((now != then)[judged].mean()) if judged.any() else None
+
+
+def drifts(labels: Labels) -> bool:
+    """Whether twice as many restarts are likely to find a J* that is materially lower: those of the
+    even starts, or of the odd ones, alone did not find this one, to a quarter of the tolerance."""
+    if labels.known or not np.isfinite(labels.best):
+        return False
+    losses = np.concatenate([r.restarts.basin_loss for r in labels.results])
+    odd = np.concatenate([np.array(r.setting.starts) % 2 for r in labels.results]) > 0
+    halves = [best_known(losses[half], None) for half in (odd, ~odd)]
+    return bool(max(halves) > labels.best + TIGHT * labels.tolerance)
+
+
+def _judged(basins: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.array([b not in (None, Basin.UNDETERMINED) for b in basins], dtype=bool)
 
 
 def found_by(labels: Labels, names: Sequence[str]) -> str | None:

@@ -116,17 +116,12 @@ def reference(report: Report) -> list[str]:
         if report.best_loss_is_known
         else f"the best that this job found, with {plain(report.best_loss_found_by)}"
     )
-    lines = [
+    return [
         start,
         f"The lowest loss J* is {number(report.best_loss, 4)}, {known}; "
         f"within {number(report.tolerance)} of it counts as the global minimum.",
+        target,
     ]
-    if report.label_drift is not None:
-        lines.append(
-            f"Were J* lower by as much, {percent(report.label_drift)} of the judged restarts would "
-            "be in another basin."
-        )
-    return [*lines, target]
 
 
 def basin_sentences(report: Report) -> dict[str, str]:

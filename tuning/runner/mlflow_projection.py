@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Basin, Dynamics
+from tuning.analysis.judgements import share
 from tuning.report.labels import MIXED, STABLE, UNSTABLE
 from tuning.report.model import Report, Status
 from tuning.spec.job import JobSpec
@@ -54,12 +55,16 @@ def setting_run(
     metrics: dict[str, float] = {
         "log10_lr": float(np.log10(setting.learning_rate)),
         "unstable": unstable,
-        "trapped": where[Basin.LOCAL_MINIMUM] / total,
-        "global_minimum": where[Basin.GLOBAL_MINIMUM] / total,
         "mean_loss": result.value,
         **{f"count/{d.value}": float(doing[d]) for d in Dynamics},
         **{f"count/{b.value}": float(where[b]) for b in Basin},
     }
+    for name, basin in (("trapped", Basin.LOCAL_MINIMUM), ("global_minimum", Basin.GLOBAL_MINIMUM)):
+        if (estimate := share(basins, basin).estimate) is not None:  # not where few are judged
+            metrics[name] = estimate
+    hovers = table.hover[np.isfinite(table.hover)]
+    if hovers.size:
+        metrics |= {"hover": float(np.median(hovers)), "worst_hover": float(hovers.max())}
     if finite.size:
         metrics["loss"] = float(np.median(finite))
         if metrics["loss"] > 0:
