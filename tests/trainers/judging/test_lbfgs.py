@@ -35,7 +35,7 @@ def two_loops(descent: Lbfgs, restart: int) -> FloatArray:
     q *= descent.scale[restart]
     for s, y, alpha in zip(steps, changes, alphas[::-1], strict=True):
         q += s * (alpha - (y @ q) / (s @ y))
-    return -q
+    return np.asarray(-q)
 
 
 def test_the_direction_is_that_of_the_two_loops() -> None:
@@ -49,7 +49,7 @@ def test_the_direction_is_that_of_the_two_loops() -> None:
         descent.sweep(evaluate)
         for restart in np.flatnonzero((descent.count > 0) & (descent.shortened == 0)):
             expected = two_loops(descent, int(restart))
-            size = np.linalg.norm(expected)
+            size = float(np.linalg.norm(expected))
             if descent.rest[restart] or size < 1e-6:
                 continue
             # Two solves with a triangle of ten: rounding times its condition.
@@ -80,7 +80,7 @@ def test_no_step_is_longer_than_a_part_of_the_weights() -> None:
     for _ in range(30):
         before = descent.w.copy()
         descent.sweep(evaluate)
-        length = np.linalg.norm(descent.w - before)
+        length = float(np.linalg.norm(descent.w - before))
         assert length <= 1e-2 * (1.0 + np.linalg.norm(before)) * (1 + 1e-12)
 
 
