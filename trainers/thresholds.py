@@ -52,8 +52,8 @@ class Thresholds:
             distance between basins.
         kink: the gradient is averaged over this part of 1 + |w| where it jumps. Wide enough for the
             kinks of some hundred examples to blend, small beside a basin.
-        polish_budget: gradients that a restart may use to find its bottom, in training steps; 250
-            at least.
+        polish_budget: work that a restart may take to find its bottom, in trainings; at least 250
+            gradients on all examples, for a training by mini-batches is worth some 50.
         flow_tolerance: error of one step of the gradient flow, in lengths of w. Measured on the
             main job: a tenth of it changes the basin of at most 1 restart in 64.
         dense_limit: the largest P whose Hessian is formed whole, from 2 P gradients.

@@ -30,7 +30,7 @@ def judge(
     weights: FloatArray,
     start_loss: FloatArray,
     diverged: NDArray[np.bool_],
-    steps: int,
+    work: float,
     thresholds: Thresholds,
     known_minimum: float | None = None,
 ) -> BasinEndpoints:
@@ -42,7 +42,7 @@ def judge(
 
     Args:
         starts (R, P), start_loss (R,): where they began. diverged (R,): these have no basin.
-        steps: T, of the training, in which the budget is measured.
+        work: gradients on all examples that the training was worth; the budget is measured in it.
     """
     endpoints = BasinEndpoints.unknown(weights)
     endpoints.label(np.flatnonzero(diverged), Point.NONE, "diverged")
@@ -50,7 +50,7 @@ def judge(
     if not rows.size:
         return endpoints
     parameters = weights.shape[1]
-    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps)
+    budget = max(_LEAST_BUDGET, thresholds.polish_budget * work)
     # Who ended above the start is judged by the way down from there.
     top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
 
@@ -71,7 +71,7 @@ def judge(
 
     small = parameters <= _SMALL
     if small:
-        prove(np.arange(len(rows)), _proof_budget(parameters, thresholds, steps))
+        prove(np.arange(len(rows)), _proof_budget(parameters, thresholds, work))
     open_ = np.flatnonzero(~endpoints.proven[rows])
     if not open_.size:
         return _closed(endpoints)
@@ -100,11 +100,11 @@ def judge(
     return _closed(endpoints)
 
 
-def _proof_budget(parameters: int, thresholds: Thresholds, steps: int) -> float:
+def _proof_budget(parameters: int, thresholds: Thresholds, work: float) -> float:
     """Gradients for the proof of a small problem."""
     if parameters <= FEW:
         return few_budget(parameters)
-    return max(_LEAST_LOOKS, _LOOKS_SHARE * thresholds.polish_budget * steps)
+    return max(_LEAST_LOOKS, _LOOKS_SHARE * thresholds.polish_budget * work)
 
 
 def _closed(endpoints: BasinEndpoints) -> BasinEndpoints:

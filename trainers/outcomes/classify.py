@@ -142,7 +142,7 @@ def classify(
             weights,
             start,
             run.diverged,
-            run.steps,
+            _work(problem, run),
             limits,
             trusted_minimum(losses, problem.known_minimum),
         )
@@ -153,6 +153,13 @@ def classify(
     known = trusted_minimum(endpoints.loss, problem.known_minimum)
     best = best_known(endpoints.loss, known)
     return _labelled(run, endpoints, behaviour, lr_sharpness, limits, best, known=known is not None)
+
+
+def _work(problem: Problem, run: Trajectories) -> float:
+    """Gradients on all examples that the training was worth."""
+    if run.batch_size is None or problem.examples is None:
+        return float(run.steps)
+    return run.steps * run.batch_size / problem.examples
 
 
 def _ends(
