@@ -78,7 +78,10 @@ def bounds(report: Report) -> list[str]:
             f"{rate(best.unstable_at_margin)}, {sure} at most "
             f"{percent(best.unstable_upper_at_margin)}."
         )
-    shares = {part: percent(of.estimate) for part, of in best.trapped_at.items()}
+    shares = {
+        part: "not judged" if of.estimate is None else percent(of.estimate)
+        for part, of in best.trapped_at.items()
+    }
     by_tolerance = ""
     if len(set(shares.values())) > 1:
         by_tolerance = "; by tolerance, in parts of the descent: " + ", ".join(
