@@ -155,10 +155,10 @@ def _beyond_curvature(
 ) -> list[str]:
     """Cliffs above what the flattest minimum allows, which theory forbids (`stability_limit`).
 
-    Where a minimum is flat in some directions, how sharp it is in the others changes along them,
-    and nothing is forbidden.
+    Nothing is forbidden by what is not proven, nor where a minimum is flat in some directions: how
+    sharp it is in the others changes along them.
     """
-    if any(m.flat for m in minima):
+    if any(m.flat or m.by_level for m in minima):
         return []
     out = []
     flattest = min((m.largest_curvature for m in minima), default=0.0)

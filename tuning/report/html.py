@@ -98,6 +98,7 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "rivals": text.sorted_settings(report.rivals),
         "basins": text.basin_sentences(report),
         "flat": text.FLAT,
+        "level": text.LEVEL,
         "cliffs": text.cliff_sentences(report),
         "comparisons": text.comparison_sentences(report),
         "sharpness": text.sharpness_sentences(report),

@@ -52,7 +52,8 @@ class Minimum:
         smallest_curvature, largest_curvature: eigenvalues of the Hessian there, the medians over
             the restarts; NaN where none was measured.
         gd_limit: 2 / largest_curvature: above this rate gradient descent cannot stay in it.
-        found_by: setting number -> restarts. flat: in some directions it does not curve.
+        found_by: setting number -> restarts. flat: in some directions it does not curve. by_level:
+            not proven: all that came to this level, within the tolerance, however many minima.
     """
 
     loss: float
@@ -64,6 +65,7 @@ class Minimum:
     gd_limit: float | None
     found_by: Mapping[int, int]
     flat: bool = False
+    by_level: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow, Status
 from tuning.report.text import (
     FLAT,
+    LEVEL,
     basin_sentences,
     bounds,
     cliff_sentences,
@@ -117,6 +118,8 @@ def print_report(report: Report, console: Console) -> None:
             )
         if any(minimum.flat for minimum in report.minima):
             say(f"flat: {FLAT}", "dim", 2)
+        if any(minimum.by_level for minimum in report.minima):
+            say(f"level: {LEVEL}", "dim", 2)
     if unseen := unseen_sentences(report.unseen):
         section("What may be unseen", unseen)
     section("What the words refer to", reference(report))
@@ -167,7 +170,7 @@ def _minima(report: Report) -> Table:
             number(minimum.smallest_curvature),
             number(minimum.largest_curvature),
             number(minimum.gd_limit),
-            "flat" if minimum.flat else "",
+            "level" if minimum.by_level else "flat" if minimum.flat else "",
         )
     return table
 

@@ -20,6 +20,7 @@ from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
     "FLAT",
+    "LEVEL",
     "basin_sentences",
     "bounds",
     "cliff_sentences",
@@ -37,6 +38,12 @@ __all__ = [
 FLAT = (
     "does not curve in some directions; told apart by its loss alone, its curvatures are medians "
     "over the restarts"
+)
+
+#: What a level is, and what is said of it.
+LEVEL = (
+    "all restarts whose bottoms are as low, within the tolerance, and not proven: however many "
+    "minima that may be"
 )
 
 _NAMES = {Basin.UNDETERMINED.value: "not judged"}
