@@ -71,7 +71,7 @@ class Outcome:
     sharpest: float
     frame: Frame = field(repr=False)
     recorded: IntArray = field(repr=False, compare=False)
-    losses: FloatArray = field(repr=False, compare=False)
+    losses: NDArray[np.floating[Any]] = field(repr=False, compare=False)
 
     def explain(self, *, ascii_only: bool = False) -> str:
         """Why it has its labels, in lines of text: the facts, each rule with both of its numbers in

@@ -55,7 +55,7 @@ def facts(o: Outcome) -> list[Fact]:
         Fact(
             "sharpness",
             o.sharpest,
-            "rate x lambda_max(P^-1 H), where it ended or below; "
+            "rate x lambda_max(P^-1 H), at its end or the bottom below; "
             f"limit of {frame.optimizer}: {frame.stability_limit:.4g}",
         ),
         Fact("excess", o.tail_excess, "mean of the tail less J at its mean weights"),
