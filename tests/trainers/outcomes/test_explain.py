@@ -305,21 +305,20 @@ def test_reached_by_level_and_not_judged() -> None:
 
 
 def test_trapped_by_extrapolation() -> None:
-    found = wine(None, "gd", 0.3)
-    at = int(np.flatnonzero(found.point == Point.UNDETERMINED)[0])
-    # As if another restart had found one lower by ten tolerances of this one's interval.
-    o = found[at]
-    lower = o.lower_bound if np.isfinite(o.lower_bound) else o.basin_loss - 1e-3
-    frame = replace(o.frame, best=lower - 10 * o.frame.tolerance)
-    o = replace(
-        o,
-        lower_bound=lower,
-        basin=Basin.LOCAL_MINIMUM,
-        evidence=Evidence.EXTRAPOLATED,
-        frame=frame,
-    )
-    agrees(o)
-    assert why_basin(o, frame)[-1].value == lower
+    # Twelve ReLU units that learn twelve: J* is 0, and no other minimum is below 1e-3 (Safran &
+    # Shamir 2018). The training is far from its end.
+    problem = get_problem("relu-teacher", units=12)
+    w0 = starts(problem, restarts=16)
+    found = classify(problem, train(problem, GD, learning_rate=0.1, starts=w0, steps=1000))
+    for o in found:
+        agrees(o)
+    trapped = np.flatnonzero(found.evidence == Evidence.EXTRAPOLATED)
+    assert trapped.size
+    o = found[int(trapped[0])]
+    level, lower = why_basin(o, o.frame)
+    assert level.value == o.basin_loss > o.lower_bound == lower.value
+    assert lower.limit == o.frame.tolerance == 1e-3 * o.frame.descent
+    assert f"J_low = {o.lower_bound:.4g} > {lower.limit:.4g} = J* + tau" in o.explain()
     assert "evidence: extrapolated" in o.explain()
 
 
