@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 
 import click
 
@@ -41,7 +42,8 @@ def explain(job_id: str, setting: int, restart: int, train_again: bool, as_json:
     chosen = Chosen.of(job_id, setting=setting, restart=restart, home=None)
     differences: tuple[str, ...] = ()
     if train_again:
-        again = replay(job_id, setting=setting, restart=restart)
+        with _prints_aside(as_json):
+            again = replay(job_id, setting=setting, restart=restart)
         outcome, differences = again.outcome, again.differences
     else:
         outcome = chosen.outcome()
@@ -63,6 +65,11 @@ def explain(job_id: str, setting: int, restart: int, train_again: bool, as_json:
         elif not train_again:
             click.echo("at the checkpoints of the study; --train-again for the tail, step by step")
     return ExitCode.FAILED if differences else ExitCode.DONE
+
+
+def _prints_aside(as_json: bool) -> AbstractContextManager[object]:
+    """What a user's problem prints while it trains must not spoil the JSON."""
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def _prints_braille() -> bool:
@@ -87,7 +94,8 @@ def replay(job_id: str, setting: int, restart: int, as_json: bool) -> ExitCode:
     from tuning.cli.replay_view import replay_dict, replay_lines
     from tuning.runner.replay import replay as train_again
 
-    again = train_again(job_id, setting=setting, restart=restart)
+    with _prints_aside(as_json):
+        again = train_again(job_id, setting=setting, restart=restart)
     click.echo(
         json.dumps(replay_dict(again), indent=2) if as_json else "\n".join(replay_lines(again))
     )
