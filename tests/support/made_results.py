@@ -77,6 +77,11 @@ def restarts(rows: Sequence[Row]) -> Restarts:
         still=no,
         held=no,
         spikes=np.zeros(len(rows), dtype=np.int64),
+        cosine=unknown,
+        displacement=unknown,
+        trend=unknown,
+        tail_middle=unknown,
+        sharpest=unknown,
         lower_bound=np.array(
             [
                 -np.inf if r.point == "undetermined" or math.isnan(r.basin_loss) else r.basin_loss

@@ -6,6 +6,7 @@ What is known of a restart alone is kept, and this is done anew when a better mi
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from trainers.problem import FloatArray
 
 __all__ = [
     "Basin",
+    "Credibility",
     "Evidence",
     "best_known",
+    "credibility",
     "descent_of",
     "is_credible",
     "label_basins",
@@ -72,19 +75,41 @@ def descent_of(start_losses: FloatArray, best: float) -> float:
     return middle - best if middle - best > rounding else 0.0
 
 
-def is_credible(
+class Credibility(NamedTuple):
+    """Whether J* may be called the minimum though it is only the best known, and by what.
+
+    `tight` bottoms are known to a quarter of the tolerance, of which as many as `needed` must be;
+    `near` of these are within the tolerance of J*, as one must be.
+    """
+
+    tight: int
+    needed: int
+    near: int
+
+    @property
+    def holds(self) -> bool:
+        return self.tight >= self.needed and self.near > 0
+
+
+def credibility(
     losses: FloatArray, lower: FloatArray, best: float, tolerance: float, *, least: int
-) -> bool:
-    """Whether J* may be called the minimum though it is only the best known: at least `least`
-    bottoms are known to a quarter of the tolerance, one of them within the tolerance of J*.
+) -> Credibility:
+    """Of bottoms between `lower` and `losses`, each (R,), of which `least` must be known well.
 
     Else to polish nothing would be to reach everything. Restarts that spent their budget on the way
     down are passed over: a few of them would otherwise keep all others from being judged.
     """
     there = np.isfinite(losses)
     tight = there & (losses - lower <= TIGHT * tolerance)
-    enough = tight.sum() >= min(least, int(there.sum()))
-    return bool(enough and (tight & (losses <= best + tolerance)).any())
+    near = tight & (losses <= best + tolerance)
+    return Credibility(int(tight.sum()), min(least, int(there.sum())), int(near.sum()))
+
+
+def is_credible(
+    losses: FloatArray, lower: FloatArray, best: float, tolerance: float, *, least: int
+) -> bool:
+    """As `credibility`: whether it holds."""
+    return credibility(losses, lower, best, tolerance, least=least).holds
 
 
 def label_basins(

@@ -4,7 +4,8 @@ in which basin it is."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,15 @@ from trainers.outcomes.basins import (
     Basin,
     Evidence,
     best_known,
+    credibility,
     descent_of,
-    is_credible,
     label_basins,
     label_evidence,
     trusted_minimum,
 )
 from trainers.outcomes.dynamics import Behaviour, Dynamics, find_behaviour, sharpness
+from trainers.outcomes.explain import explanation
+from trainers.outcomes.reasoning import Frame
 from trainers.outcomes.stability import Fall, find_falls, hover, settled
 from trainers.problem import Evaluate, FloatArray, IntArray, Problem, evaluator
 from trainers.thresholds import Thresholds
@@ -36,7 +39,7 @@ SETTLED = "what is left to gain is negligible"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one restart; the fields are those of `Outcomes`."""
+    """What became of one restart; the fields are those of `Outcomes`, `losses` (K,)."""
 
     dynamics: Dynamics
     unstable: bool
@@ -61,12 +64,25 @@ class Outcome:
     tail_excess: float
     still: bool
     held: bool
+    cosine: float
+    displacement: float
+    trend: float
+    tail_middle: float
+    sharpest: float
+    frame: Frame = field(repr=False)
+    recorded: IntArray = field(repr=False, compare=False)
+    losses: NDArray[np.floating[Any]] = field(repr=False, compare=False)
+
+    def explain(self, *, ascii_only: bool = False) -> str:
+        """Why it has its labels, in lines of text: the facts, each rule with both of its numbers in
+        the order in which they are applied, and the tail of its losses as a small plot."""
+        return "\n".join(explanation(self, ascii_only=ascii_only))
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of R restarts; every attribute is an array (R,), and item i is restart i's
-    `Outcome`.
+    """What became of R restarts; every attribute is an array (R,) but the last three, and item i
+    is restart i's `Outcome`.
 
     Attributes:
         dynamics: of `Dynamics`. unstable: whether it has fallen. fall: why, of `Fall`, or None.
@@ -87,6 +103,10 @@ class Outcomes:
         reason: one sentence.
         motion: the dynamics but for whether it settled. tail_gap, tail_excess, still, held: as in
             `TailFacts`; with these the labels are renewed when a better minimum is found.
+        cosine, displacement: as in `Trajectories`. trend, sharpest: as in `Behaviour`.
+            tail_middle: the median of the tail's losses.
+        frame: what all this is held against, the same for all.
+        recorded (K,), losses (K, R): as in `Trajectories`; those of the tail are the last.
     """
 
     dynamics: NDArray[np.object_]
@@ -112,12 +132,26 @@ class Outcomes:
     tail_excess: FloatArray
     still: NDArray[np.bool_]
     held: NDArray[np.bool_]
+    cosine: FloatArray
+    displacement: FloatArray
+    trend: FloatArray
+    tail_middle: FloatArray
+    sharpest: FloatArray
+    frame: Frame
+    recorded: IntArray
+    losses: FloatArray
 
     def __len__(self) -> int:
         return len(self.dynamics)
 
     def __getitem__(self, restart: int) -> Outcome:
-        return Outcome(**{f.name: getattr(self, f.name)[restart] for f in fields(self)})
+        whole: dict[str, Any] = {
+            "frame": self.frame,
+            "recorded": self.recorded,
+            "losses": self.losses[:, restart],
+        }
+        names = (f.name for f in fields(self) if f.name not in whole)
+        return Outcome(**{name: getattr(self, name)[restart] for name in names}, **whole)
 
     def __iter__(self) -> Iterator[Outcome]:
         return (self[i] for i in range(len(self)))
@@ -187,6 +221,7 @@ def _labelled(
     descent = descent_of(run.losses[0], best)
     tolerance = limits.material_for(known=known) * descent
     least = leaders(int(np.isfinite(endpoints.loss).sum()))
+    trust = credibility(endpoints.loss, endpoints.lower, best, tolerance, least=least)
     basin = label_basins(
         endpoints.point,
         endpoints.loss,
@@ -194,7 +229,7 @@ def _labelled(
         best,
         tolerance,
         known=known,
-        credible=is_credible(endpoints.loss, endpoints.lower, best, tolerance, least=least),
+        credible=trust.holds,
     )
     rests = settled(tail, descent, limits.settled)
     falls = find_falls(tail, descent, limits.max_hover)
@@ -227,4 +262,22 @@ def _labelled(
         tail_excess=tail.excess,
         still=tail.still,
         held=tail.held,
+        cosine=run.cosine,
+        displacement=run.displacement,
+        trend=behaviour.trend,
+        tail_middle=behaviour.middle,
+        sharpest=behaviour.sharpest,
+        frame=Frame(
+            optimizer=run.optimizer.name,
+            stability_limit=run.optimizer.stability_limit,
+            batch_size=run.batch_size,
+            steps=run.steps,
+            best=best,
+            known=known,
+            credibility=trust,
+            descent=descent,
+            limits=limits,
+        ),
+        recorded=run.recorded,
+        losses=run.losses,
     )

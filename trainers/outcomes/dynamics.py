@@ -16,13 +16,13 @@ from trainers.thresholds import Thresholds
 from trainers.training.tail_statistics import TailStatistics
 from trainers.training.trajectories import Trajectories
 
-__all__ = ["Behaviour", "Dynamics", "find_behaviour", "progress", "sharpness"]
+__all__ = ["LEAST_FALL", "Behaviour", "Dynamics", "find_behaviour", "progress", "sharpness"]
 
 _BLOCKS = 10
 # Standard deviations of 99.9 %: chaos passes for progress in one restart of thousands. At 95 % it
 # did in 3 %. Motion along the edge of stability, which falls, loses nothing by so wide an interval.
 _WIDTH = 3.29
-_LEAST_FALL = 1e-7  # of what is left, by block: less is rounding
+LEAST_FALL = 1e-7  #: Of what is left, by block: less is rounding.
 _LEAST = 8  # losses: fewer say nothing of a tail
 _LEVEL = 0.9  # quantile of the tail's losses: the last alone is a matter of luck
 _SPIKE = 10.0  # of J90 over the bottom
@@ -76,13 +76,20 @@ class Behaviour:
     Attributes:
         motion: of `Dynamics`, as if none had settled; whether one has depends on the scale of all.
         tail: what is known of their last steps. spikes: how many losses of the tail are more than
-            ten times as high over the bottom as J90.
+            ten times as high over the bottom as J90. middle: the median of the tail's losses.
+        trend: upper end of the interval for the slope of log(J - J_bottom), by block of the tail or
+            of the second half of the steps, whichever is less.
+        sharpest: lr * lambda_max(P^-1 H) where training ended, or at the bottom below where that is
+            more and was asked for.
         reason: of the motion, one sentence.
     """
 
     motion: NDArray[np.object_]
     tail: TailFacts
     spikes: IntArray
+    middle: FloatArray
+    trend: FloatArray
+    sharpest: FloatArray
     reason: NDArray[np.object_]
 
 
@@ -116,13 +123,16 @@ def find_behaviour(
         excess=nothing.copy(),
     )
     spikes = np.zeros(count, dtype=np.intp)
+    found = Behaviour(
+        motion, tail, spikes, nothing.copy(), nothing.copy(), lr_sharpness.copy(), reasons
+    )
     motion[run.diverged] = Dynamics.DIVERGED
     for row in np.flatnonzero(run.diverged):
         reasons[row] = f"diverged at step {run.diverged_at[row]}"
     live = np.flatnonzero(~run.diverged)
     late = run.recorded >= run.steps - TailStatistics.length(run.steps)
     if not live.size or late.sum() < _LEAST:
-        return Behaviour(motion, tail, spikes, reasons)
+        return found
     losses, start = run.losses[:, live], run.losses[0, live]
     bottom = np.minimum(endpoints.loss[live], losses[late].min(axis=0))
     rounding = 64.0 * np.finfo(float).eps * np.maximum(np.abs(start), np.abs(bottom))
@@ -131,8 +141,10 @@ def find_behaviour(
     gap = level - bottom
     height = np.log(np.maximum(above, np.maximum(rounding, 1e-300)))
     # The bumps along the edge of stability may be longer than the tail, but not than half the way.
-    falls = progress(height[late])[1] < -_LEAST_FALL
-    falls |= progress(height[run.recorded >= run.steps // 2])[1] < -_LEAST_FALL
+    trend = np.minimum(
+        progress(height[late])[1], progress(height[run.recorded >= run.steps // 2])[1]
+    )
+    falls = trend < -LEAST_FALL
     bouncing = run.cosine[live] < limits.opposed
     still = ~falls
     confined = still & (run.displacement[live] < limits.confined)
@@ -145,7 +157,8 @@ def find_behaviour(
         lr_sharpness[at], sharpness(evaluate, run, endpoints.weights[at], at)
     )
     share = sharpest / run.optimizer.stability_limit
-    too_sharp = ~(share < limits.edge) | (np.median(losses[late], axis=0) > start)
+    middle = np.median(losses[late], axis=0)
+    too_sharp = ~(share < limits.edge) | (middle > start)
     # At a rate small enough for the curvature it is noise that holds a restart off.
     noise = np.bool_(run.batch_size is not None) & (share < 1.0)
     oscillating = still & (bouncing | confined & too_sharp) & ~noise
@@ -153,8 +166,8 @@ def find_behaviour(
     swinging = confined & ~oscillating & ~hovering
     tail.level[live], tail.gap[live], tail.still[live] = level, gap, still
     tail.held[live] = still & (bouncing | ~(share < limits.edge))
-    middle = evaluate(run.tail_weights[live])[0]
-    tail.excess[live] = losses[late].mean(axis=0) - middle
+    tail.excess[live] = losses[late].mean(axis=0) - evaluate(run.tail_weights[live])[0]
+    found.middle[live], found.trend[live], found.sharpest[live] = middle, trend, sharpest
     spikes[live] = (above[late] > _SPIKE * np.maximum(gap, rounding)).sum(axis=0)
     for mask, label, reason in (
         (
@@ -181,4 +194,4 @@ def find_behaviour(
     ):
         motion[live[mask]] = label
         reasons[live[mask]] = reason
-    return Behaviour(motion, tail, spikes, reasons)
+    return found

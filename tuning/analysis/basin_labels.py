@@ -14,9 +14,10 @@ from trainers import Dynamics, Thresholds
 from trainers.basins.endpoints import Point
 from trainers.judging.intervals import leaders
 from trainers.outcomes.basins import (
+    Credibility,
     best_known,
+    credibility,
     descent_of,
-    is_credible,
     label_basins,
     label_evidence,
     trusted_minimum,
@@ -38,7 +39,7 @@ class Labels:
     Attributes:
         best: J*, NaN if nothing was found. known: whether the problem knows it; it does not if a
             restart found a lower one than it says.
-        credible: whether J*, where it is only the best known, may be called the minimum.
+        credibility: whether J*, where it is only the best known, may be called the minimum.
         start_loss: median J0 over the starts. descent: D, from there down to J*; 0 where there is
             none. tolerance: how far above J* still counts as the global minimum.
         results: as they were given, with `dynamics`, `fall` and `hover` on this scale.
@@ -47,7 +48,7 @@ class Labels:
 
     best: float
     known: bool
-    credible: bool
+    credibility: Credibility
     start_loss: float
     descent: float
     tolerance: float
@@ -72,7 +73,7 @@ class Labels:
             best=best,
             known=known,
             # Of each task as many, so that the lowest of all are among them however it was cut.
-            credible=is_credible(losses, lower, best, tolerance, least=leaders(1)),
+            credibility=credibility(losses, lower, best, tolerance, least=leaders(1)),
             start_loss=float(np.median(finite)) if finite.size else float("nan"),
             descent=descent,
             tolerance=tolerance,
@@ -102,7 +103,7 @@ class Labels:
             self.best,
             self.tolerance if tolerance is None else tolerance,
             known=self.known,
-            credible=self.credible,
+            credible=self.credibility.holds,
         )
 
     def relabelled(self, result: SettingResult) -> SettingResult:

@@ -35,6 +35,19 @@ _WORST = 1e150  # stands for a loss that is not finite; sums and squares of it s
 _TEXTS = ("dynamics", "motion", "fall", "point", "reason")
 _FLAGS = ("still", "held")
 _WHOLE = ("diverged_at", "spikes")
+# Columns that studies written before lack; they are NaN there.
+_LATER = (
+    "lr_sharpness",
+    "hover",
+    "tail_loss",
+    "tail_gap",
+    "tail_excess",
+    "cosine",
+    "displacement",
+    "trend",
+    "tail_middle",
+    "sharpest",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class Restarts:
         lower_bound: no bottom below is lower; -inf where nothing is known.
         tail_gap, tail_excess, still, held: of the tail, as in `trainers.outcomes.stability`.
         spikes: losses of the tail far above the others.
+        cosine, displacement, trend, tail_middle, sharpest: as in `Outcomes`.
         smallest_curvature, largest_curvature: of the Hessian at the bottom; NaN if not measured.
         lr_sharpness: lr * lambda_max(P^-1 H) where training ended; NaN if it diverged, and in
             studies written before it was kept.
@@ -75,6 +89,11 @@ class Restarts:
     still: NDArray[np.bool_]
     held: NDArray[np.bool_]
     spikes: NDArray[np.int64]
+    cosine: FloatArray
+    displacement: FloatArray
+    trend: FloatArray
+    tail_middle: FloatArray
+    sharpest: FloatArray
     smallest_curvature: FloatArray
     largest_curvature: FloatArray
     lr_sharpness: FloatArray
@@ -136,7 +155,7 @@ def _completed(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     falls = {Dynamics.DIVERGED: Fall.DIVERGED, Dynamics.OSCILLATING: Fall.SWINGS}
     bottoms = zip(columns["basin_loss"], columns["point"], strict=True)
     return {
-        **dict.fromkeys(("hover", "tail_loss", "tail_gap", "tail_excess", "lr_sharpness"), unknown),
+        **dict.fromkeys(_LATER, unknown),
         **dict.fromkeys(_FLAGS, [False] * len(unknown)),
         "spikes": [0] * len(unknown),
         "motion": doing,
