@@ -8,7 +8,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "filled"]
+
+
+def filled(count: int, label: object) -> NDArray[np.object_]:
+    """An array (count,) of `label` itself: `np.full` would make a plain string of a `StrEnum`."""
+    out: NDArray[np.object_] = np.empty(count, dtype=object)
+    out.fill(label)
+    return out
 
 
 class Rows:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers._rows import Rows
+from trainers._rows import Rows, filled
 from trainers.problem import FloatArray
 
 __all__ = ["REASONS", "BasinEndpoints", "Point"]
@@ -73,7 +73,7 @@ class BasinEndpoints(Rows):
         """Nothing is known yet of the restarts at `weights` (R, P)."""
         nothing = np.full(len(weights), np.nan)
         return cls(
-            point=np.full(len(weights), Point.UNDETERMINED, dtype=object),
+            point=filled(len(weights), Point.UNDETERMINED),
             weights=weights.copy(),
             loss=nothing.copy(),
             lower=np.full(len(weights), -np.inf),

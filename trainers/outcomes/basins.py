@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers._rows import filled
 from trainers.basins.endpoints import Point
 from trainers.judging.intervals import TIGHT
 from trainers.problem import FloatArray
@@ -65,14 +66,14 @@ def best_known(basin_losses: FloatArray, known_minimum: float | None) -> float:
 
 
 def descent_of(start_losses: FloatArray, best: float) -> float:
-    """D: the way from the median loss of the starts that have one down to J*; 0 where that is
-    rounding or not known."""
+    """D: the way from the median loss of the starts that have one down to J*, or the lowest start
+    where nothing lower was found; 0 where that is rounding or not known."""
     finite = start_losses[np.isfinite(start_losses)]
     if not finite.size or not np.isfinite(best):
         return 0.0
-    middle = float(np.median(finite))
-    rounding = 64.0 * np.finfo(float).eps * max(abs(middle), abs(best))
-    return middle - best if middle - best > rounding else 0.0
+    middle, lowest = float(np.median(finite)), min(best, float(finite.min()))
+    rounding = 64.0 * np.finfo(float).eps * max(abs(middle), abs(lowest))
+    return middle - lowest if middle - lowest > rounding else 0.0
 
 
 class Credibility(NamedTuple):
@@ -128,7 +129,7 @@ def label_basins(
     `credible`. Whose bottom is above that is trapped, and would be so the more if J* were lower.
     Where the global minimum is not known, a saddle or plateau stays what it was proven to be.
     """
-    basins = np.full(len(points), Basin.UNDETERMINED, dtype=object)
+    basins = filled(len(points), Basin.UNDETERMINED)
     at_rest = (points == Point.MINIMUM) | (points == Point.FLAT)
     open_ = points == Point.UNDETERMINED
     basins[(at_rest | open_) & (lower > best + tolerance)] = Basin.LOCAL_MINIMUM
@@ -142,7 +143,7 @@ def label_basins(
 
 def label_evidence(points: NDArray[np.object_], basins: NDArray[np.object_]) -> NDArray[np.object_]:
     """What the basins (R,) rest on, by kind of point (R,); None where there is none."""
-    evidence = np.full(len(points), Evidence.PROVEN, dtype=object)
+    evidence = filled(len(points), Evidence.PROVEN)
     open_ = points == Point.UNDETERMINED
     evidence[open_ & (basins == Basin.GLOBAL_MINIMUM)] = Evidence.LEVEL
     evidence[open_ & (basins == Basin.LOCAL_MINIMUM)] = Evidence.EXTRAPOLATED

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers._rows import filled
 from trainers.basins.endpoints import BasinEndpoints
 from trainers.curvature.lanczos import extreme_curvatures
 from trainers.outcomes.stability import TailFacts
@@ -110,7 +111,7 @@ def find_behaviour(
         lr_sharpness (R,): of `sharpness`, where the restarts ended.
     """
     count = len(run)
-    motion = np.full(count, Dynamics.DESCENDING, dtype=object)
+    motion = filled(count, Dynamics.DESCENDING)
     reasons = np.full(count, "the loss was still falling when the steps ended", dtype=object)
     nothing, no = np.full(count, np.nan), np.zeros(count, dtype=bool)
     tail = TailFacts(

@@ -103,7 +103,7 @@ def build_report(
         confirmations=of[Role.CONFIRMATION],
         rivals=of[Role.COMPARISON],
         best_stable=best,
-        explanation=explain(verdict, best, tried, spec),
+        explanation=explain(verdict, best, tried, spec, learned=labels.descent > 0),
         cliffs=cliffs,
         minima=minima,
         unseen=unseen,

@@ -16,16 +16,29 @@ from tuning.statistics.intervals import restarts_needed
 
 __all__ = ["explain", "warnings_of"]
 
+_NOTHING_LEARNED = (
+    "No restart came materially below the median loss of the starts, so no rate is recommended: "
+    "widen learning_rate, train for more steps, or look at the problem's loss and gradient."
+)
+
 
 def explain(
-    verdict: Verdict, best: BestStable | None, search: Sequence[SettingRow], spec: JobSpec
+    verdict: Verdict,
+    best: BestStable | None,
+    search: Sequence[SettingRow],
+    spec: JobSpec,
+    *,
+    learned: bool,
 ) -> str:
-    """Why this rate, or why none, in a sentence or two."""
+    """Why this rate, or why none, in a sentence or two. `learned`: whether any loss is materially
+    below the starts'."""
     if best is not None:
         return _why_this(verdict, best, spec)
     if len(search) < spec.search.settings or verdict.next:
         done = f"{len(search)} of {spec.search.settings} settings are done"
         return f"Not finished: {done}, and no winner is confirmed."
+    if verdict.candidates == 0 and not learned:
+        return _NOTHING_LEARNED
     if verdict.candidates == 0:
         least = min(search, key=lambda r: (r.unstable.count / r.unstable.total, r.learning_rate))
         low, high = spec.search.learning_rate.low, spec.search.learning_rate.high

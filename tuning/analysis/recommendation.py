@@ -118,7 +118,8 @@ def judge(results: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Ve
         labels: of the search alone, so that confirmations cannot change what they confirm.
     """
     search = of_role(results, Role.SEARCH)
-    candidates = _candidates(search, spec)
+    # Where nothing lies below the starts, nothing says that any rate learns.
+    candidates = _candidates(search, spec) if labels.descent > 0 else []
     target = find_target(candidates, labels, spec)
     ranked = sorted(candidates, key=lambda r: _rank(r, target, spec))
     fresh = {r.setting.blocks: r for r in of_role(results, Role.CONFIRMATION)}

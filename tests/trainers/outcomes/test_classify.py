@@ -212,6 +212,7 @@ def test_the_best_known_and_the_descent_to_it() -> None:
     assert math.isnan(best_known(np.array([np.nan]), None))
     assert descent_of(np.array([11.0, 1.0, 21.0, np.inf]), 1.0) == 10.0
     assert descent_of(np.array([0.5]), 1.0) == 0.0
+    assert descent_of(np.array([3.0, 5.0, 9.0]), 7.0) == 2.0  # to the lowest start
     assert descent_of(np.array([1.0]), 1.0 - 1e-15) == 0.0  # rounding
     assert descent_of(np.array([1.0]), math.nan) == 0.0
     assert Thresholds().material_for(known=True) == 1e-3

@@ -226,3 +226,11 @@ def test_a_report_of_a_job_that_has_only_begun() -> None:
     assert len(found.settings) == 1
     assert set(found.cliffs) == {"gd"}
     assert found.best_stable is None
+
+
+def test_where_nothing_is_learned_no_rate_is_recommended() -> None:
+    idle = replace(GOOD, loss=1.0, basin_loss=1.0, path=(1.0,) * 3)  # where it began
+    search = [result(i, 0.1 * (i + 1), [idle] * 64) for i in range(4)]
+    found = report(search, job(4), [idle], UNKNOWN)
+    assert found.best_stable is None
+    assert found.explanation.startswith("No restart came materially below the median loss")
