@@ -52,7 +52,7 @@ class Thresholds:
             distance between basins.
         kink: the gradient is averaged over this part of 1 + |w| where it jumps. Wide enough for the
             kinks of some hundred examples to blend, small beside a basin.
-        polish_budget: gradients that a restart may use to find its bottom, in training steps; 250
+        polish_budget: how long a restart may be followed to its bottom, in trainings; 250 gradients
             at least.
         flow_tolerance: error of one step of the gradient flow, in lengths of w. Measured on the
             main job: a tenth of it changes the basin of at most 1 restart in 64.
