@@ -18,7 +18,6 @@ TOLERANCES = (1e-3, 3e-3, 1e-2)
 _FINEST = 0.3  # of `material`: what is finer is decided by the way, or not
 # A training by mini-batches is worth some 50 gradients; short ones end far from any bottom.
 _LEAST_BUDGET = 250
-_SWEEP = 1.4  # steps of training, in time: L-BFGS has to aim as well
 # Up to so many parameters a proof comes first, and may take so much.
 _SMALL, _LOOKS_SHARE, _LEAST_LOOKS = 64, 0.85, 850
 # What proofs of larger ones may bring the gradients used to.
@@ -51,7 +50,7 @@ def judge(
     if not rows.size:
         return endpoints
     parameters = weights.shape[1]
-    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps / _SWEEP)
+    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps)
     # Who ended above the start is judged by the way down from there.
     top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
 

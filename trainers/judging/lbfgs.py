@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from trainers._rows import Rows
 from trainers.problem import Evaluate, FloatArray, IntArray
 
-__all__ = ["Lbfgs"]
+__all__ = ["SWEEP", "Lbfgs"]
+
+SWEEP = 1.4  #: Gradients that take as long as a sweep, which has to aim as well.
 
 _PAIRS = 10  # remembered, of a step and the change of the gradient along it
 _MEMORY = 2**25  # numbers in all pairs: 256 MB; the largest problems remember fewer
@@ -37,7 +39,7 @@ class Lbfgs(Rows):
 
     Attributes:
         w (R, P), loss (R,), gradient (R, P): where they are.
-        used (R,): gradients spent. rest (R,): whether no step goes down any more.
+        used (R,): time spent, in gradients. rest (R,): whether no step goes down any more.
         pairs (R, 2 m, P): m steps, and then m changes of the gradient, in a ring whose latest is
             `newest` (R,); 0 where there are none yet. count (R,): how many there are.
         inverse (R, m, m): of the paper's upper triangular matrix, products of each step with the
@@ -99,7 +101,7 @@ class Lbfgs(Rows):
         """One gradient for each restart: a step down, or a shorter one next time."""
         there = self.w + self.step[:, None] * self.direction
         loss, gradient = evaluate(there)
-        self.used += 1
+        self.used += SWEEP
         slack = _ROUNDING * np.abs(self.loss)
         good = loss <= self.loss + _ENOUGH * self.step * self.slope + slack  # False of NaN
         good &= np.isfinite(gradient).all(axis=1) & ~self.rest
