@@ -28,7 +28,7 @@ from trainers.problem import Evaluate, FloatArray, IntArray, Problem, evaluator
 from trainers.thresholds import Thresholds
 from trainers.training.trajectories import Trajectories
 
-__all__ = ["SETTLED", "Outcome", "Outcomes", "classify"]
+__all__ = ["SETTLED", "Outcome", "Outcomes", "classify", "judged_from"]
 
 #: The reason of who has settled.
 SETTLED = "what is left to gain is negligible"
@@ -135,7 +135,7 @@ def classify(
     run, evaluate = trajectories, evaluator(problem)
     start = run.losses[0]
     with np.errstate(all="ignore"):
-        weights, losses = _ends(evaluate, run, limits)
+        weights, losses = judged_from(evaluate, run, limits)
         endpoints = judge(
             evaluate,
             run.starts,
@@ -155,7 +155,7 @@ def classify(
     return _labelled(run, endpoints, behaviour, lr_sharpness, limits, best, known=known is not None)
 
 
-def _ends(
+def judged_from(
     evaluate: Evaluate, run: Trajectories, limits: Thresholds
 ) -> tuple[FloatArray, FloatArray]:
     """Where each restart is judged from, (R, P), and the loss there (R,): its last point, or the
