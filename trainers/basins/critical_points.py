@@ -183,6 +183,8 @@ class CriticalPointClassifier:
 
     def _land(self, look: Look, strict: Mask, floor: FloatArray) -> None:
         """Newton's method to the bottom of the rows that curve up everywhere."""
+        if not strict.any():
+            return
         model, limits = look.model, self.limits
         w, landed = newton(self.evaluate, model, look.loss, strict, floor, limits.proof)
         if not landed.any():
@@ -219,6 +221,8 @@ class CriticalPointClassifier:
         weights, and gain nothing by it."""
         flow, model = look.flow, look.model
         creeping = (flow.drop <= TINY * look.descent) & (flow.steady >= _STEADY)
+        if not (mask & creeping).any():
+            return
         creeping &= flow.h * model.largest >= _LONG
         creeping &= model.newton_length > _FAR * look.size
         before = np.linalg.norm(model.w - look.way, axis=1)

@@ -114,11 +114,14 @@ def find_endpoints(
                     )
                     classifier.step(look)
                     flow.put(group, look.flow)
-                    endpoints.put(rows[group][look.found], look.endpoints.rows(look.found))
-                    done[group] |= look.found
+                    if look.found.any():
+                        endpoints.put(rows[group][look.found], look.endpoints.rows(look.found))
+                        done[group] |= look.found
             patience[looking & ~near] *= _AGAIN
-            _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
-            rows, flow, patience, top = rows[~done], flow.rows(~done), patience[~done], top[~done]
+            if done.any():
+                _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
+                on = ~done
+                rows, flow, patience, top = rows[on], flow.rows(on), patience[on], top[on]
     return endpoints
 
 

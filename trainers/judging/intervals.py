@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainers._rows import Rows
 from trainers.basins.gradient_flow import Flow
-from trainers.judging.lbfgs import Lbfgs
+from trainers.judging.lbfgs import SWEEP, Lbfgs
 from trainers.problem import Evaluate, FloatArray, IntArray
 
 __all__ = ["TIGHT", "Bracket", "Intervals", "find_intervals", "leaders"]
@@ -76,7 +76,7 @@ class Bracket(Rows):
         """One rung, for restarts that have done equally many."""
         rung, descent = int(self.rung[0]), self.descent
         wanted = _gradients(rung) - _gradients(rung - 1)
-        sweeps = min(wanted, int(np.ceil(budget - descent.used.min())))
+        sweeps = min(wanted, int(np.ceil((budget - descent.used.min()) / SWEEP)))
         for _ in range(sweeps):
             if descent.rest.all():
                 break
@@ -98,7 +98,7 @@ class Bracket(Rows):
 @dataclass(frozen=True)
 class Intervals:
     """Of R restarts: the lowest place reached, weights (R, P) and loss (R,); no bottom below is
-    lower than `lower` (R,); gradients `used` (R,); whether the interval is `tight` (R,)."""
+    lower than `lower` (R,); time `used` (R,), in gradients; whether the interval is `tight` (R,)."""
 
     weights: FloatArray
     loss: FloatArray

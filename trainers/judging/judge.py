@@ -55,7 +55,8 @@ def judge(
     top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
 
     def prove(at: IntArray, gradients: float) -> None:
-        """Replace what is known of `rows[at]` by a proof, if there is one."""
+        """Replace what is known of `rows[at]` by a proof, if there is one, or else go on from where
+        its flow ended."""
         here = rows[at]
         found = find_endpoints(
             evaluate,
@@ -68,7 +69,9 @@ def judge(
         )
         proven = found.proven
         endpoints.put(here[proven], found.rows(proven))
+        ends[at[~proven]] = found.weights[~proven]
 
+    ends = weights[rows]
     small = parameters <= _SMALL
     if small:
         prove(np.arange(len(rows)), _proof_budget(parameters, thresholds, work))
@@ -80,7 +83,7 @@ def judge(
     finite = start_loss[np.isfinite(start_loss)]
     found = find_intervals(
         evaluate,
-        weights[here],
+        ends[open_],
         starts[here],
         top[open_],
         middle=float(np.median(finite)) if finite.size else np.nan,

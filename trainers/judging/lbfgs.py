@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from trainers._rows import Rows
 from trainers.problem import Evaluate, FloatArray, IntArray
 
-__all__ = ["Lbfgs"]
+__all__ = ["SWEEP", "Lbfgs"]
+
+SWEEP = 1.4  #: Gradients that take as long as a sweep, which has to aim as well.
 
 _PAIRS = 10  # remembered, of a step and the change of the gradient along it
 _MEMORY = 2**25  # numbers in all pairs: 256 MB; the largest problems remember fewer
@@ -37,10 +39,12 @@ class Lbfgs(Rows):
 
     Attributes:
         w (R, P), loss (R,), gradient (R, P): where they are.
-        used (R,): gradients spent. rest (R,): whether no step goes down any more.
-        pairs (R, 2 m, P): m steps, and then m changes of the gradient, in a ring that grows from
-            `newest` (R,); `count` (R,) of them are valid.
-        products (R, 2 m, 2 m): of each pair with each. scale (R,): of the first guess of H^-1.
+        used (R,): time spent, in gradients. rest (R,): whether no step goes down any more.
+        pairs (R, 2 m, P): m steps, and then m changes of the gradient, in a ring whose latest is
+            `newest` (R,); 0 where there are none yet. count (R,): how many there are.
+        inverse (R, m, m): of the paper's upper triangular matrix, products of each step with the
+            changes that are no older. bends (R, m, m): products of changes. curves (R, m): of each
+            step with its change. scale (R,): of the first guess of H^-1.
         direction (R, P), slope (R,), step (R,): what is tried next, and the slope along it.
         shortened (R,), idle (R,): how often in a row a step was refused, or gained only rounding.
     """
@@ -51,7 +55,9 @@ class Lbfgs(Rows):
     used: FloatArray
     rest: NDArray[np.bool_]
     pairs: FloatArray
-    products: FloatArray
+    inverse: FloatArray
+    bends: FloatArray
+    curves: FloatArray
     newest: IntArray
     count: IntArray
     scale: FloatArray
@@ -76,7 +82,9 @@ class Lbfgs(Rows):
             used=nothing.copy(),
             rest=~np.isfinite(loss),
             pairs=np.zeros((restarts, 2 * m, parameters)),
-            products=np.zeros((restarts, 2 * m, 2 * m)),
+            inverse=np.zeros((restarts, m, m)),
+            bends=np.zeros((restarts, m, m)),
+            curves=np.zeros((restarts, m)),
             newest=none.copy(),
             count=none.copy(),
             scale=1.0 / np.maximum(lipschitz, 1e-12),
@@ -93,7 +101,7 @@ class Lbfgs(Rows):
         """One gradient for each restart: a step down, or a shorter one next time."""
         there = self.w + self.step[:, None] * self.direction
         loss, gradient = evaluate(there)
-        self.used += 1
+        self.used += SWEEP
         slack = _ROUNDING * np.abs(self.loss)
         good = loss <= self.loss + _ENOUGH * self.step * self.slope + slack  # False of NaN
         good &= np.isfinite(gradient).all(axis=1) & ~self.rest
@@ -108,7 +116,7 @@ class Lbfgs(Rows):
             self.rest[at] |= self.idle[at] >= _AT_REST
 
     def _remember(self, rows: IntArray, step: FloatArray, change: FloatArray) -> None:
-        m = self.pairs.shape[1] // 2
+        m = self.bends.shape[1]
         curve = np.einsum("rp,rp->r", step, change)
         bend = np.einsum("rp,rp->r", change, change)
         length = np.einsum("rp,rp->r", step, step)
@@ -118,36 +126,39 @@ class Lbfgs(Rows):
         at = rows[curved]
         if not at.size:
             return
+        step, change, curve, bend = step[curved], change[curved], curve[curved], bend[curved]
         slot = (self.newest[at] + 1) % m
-        self.pairs[at, slot], self.pairs[at, m + slot] = step[curved], change[curved]
-        latest = np.stack([step[curved], change[curved]], axis=2)
-        pairs = self.pairs if len(at) == len(self.pairs) else self.pairs[at]
-        with_all = np.matmul(pairs, latest)
-        for k, place in enumerate((slot, m + slot)):
-            self.products[at, place, :] = self.products[at, :, place] = with_all[:, :, k]
-        self.scale[at] = curve[curved] / bend[curved]
+        self.pairs[at, slot], self.pairs[at, m + slot] = step, change
+        latest = np.zeros_like(self.w)
+        latest[at] = change
+        with_all = self._along(latest)[at]
+        # Of a triangular matrix without its first row and column, and with a last one more.
+        self.inverse[at, slot] = self.inverse[at, :, slot] = 0.0
+        column = np.matmul(self.inverse[at], with_all[:, :m, None])[:, :, 0] / -curve[:, None]
+        self.inverse[at, :, slot] = column
+        self.inverse[at, slot, slot] = 1.0 / curve
+        self.bends[at, slot] = self.bends[at, :, slot] = with_all[:, m:]
+        self.curves[at, slot] = curve
+        self.scale[at] = curve / bend
         self.newest[at], self.count[at] = slot, np.minimum(self.count[at] + 1, m)
+
+    def _along(self, vectors: FloatArray) -> FloatArray:
+        """Products (R, 2 m) of all pairs with `vectors` (R, P). Some rows would be a copy first."""
+        return np.asarray(np.matmul(self.pairs, vectors[:, :, None])[:, :, 0])
 
     def _aim(self, rows: IntArray) -> None:
         """Choose the direction of `rows`, and how long a step is tried first."""
-        pairs = self.pairs if len(rows) == len(self.pairs) else self.pairs[rows]  # no copy of all
         gradient, scale = self.gradient[rows], self.scale[rows, None]
-        m = pairs.shape[1] // 2
-        # In the ring's order: the paper's with rows and columns permuted alike.
-        age = (np.arange(m) - self.newest[rows, None] - 1) % m  # m - 1 is the newest
-        valid = age >= m - self.count[rows, None]
-        products = self.products[rows]
-        upper = products[:, :m, m:] * (age[:, :, None] <= age[:, None, :])
-        upper[:, np.arange(m), np.arange(m)] += ~valid
-        curve = products[:, np.arange(m), m + np.arange(m)]
-        along = np.matmul(pairs, gradient[:, :, None])[:, :, 0]
-        first = np.linalg.solve(upper, along[:, :m, None])
-        bend = np.matmul(products[:, m:, m:], first)[:, :, 0]
+        m = self.bends.shape[1]
+        inverse, along = self.inverse[rows], self._along(self.gradient)[rows]
+        first = np.matmul(inverse, along[:, :m, None])
+        bend = np.matmul(self.bends[rows], first)[:, :, 0]
         first = first[:, :, 0]
-        inside = curve * first + scale * (bend - along[:, m:])
-        second = np.linalg.solve(upper.transpose(0, 2, 1), inside[:, :, None])[:, :, 0]
-        weights = np.concatenate([second, -scale * first], axis=1)
-        direction = -(np.matmul(weights[:, None, :], pairs)[:, 0] + scale * gradient)
+        inside = self.curves[rows] * first + scale * (bend - along[:, m:])
+        second = np.matmul(inside[:, None], inverse)[:, 0]
+        weights = np.zeros((len(self.w), 1, 2 * m))
+        weights[rows, 0, :m], weights[rows, 0, m:] = second, -scale * first
+        direction = -(np.matmul(weights, self.pairs)[rows, 0] + scale * gradient)
         slope = np.einsum("rp,rp->r", direction, gradient)
         lost = ~(slope < 0)  # to rounding: begin anew
         direction[lost] = -scale[lost] * gradient[lost]
@@ -161,7 +172,8 @@ class Lbfgs(Rows):
         self.rest[rows] |= ~(length > 0)
 
     def _forget(self, rows: IntArray) -> None:
-        self.pairs[rows], self.products[rows], self.count[rows] = 0.0, 0.0, 0
+        for memory in (self.pairs, self.inverse, self.bends, self.curves, self.count):
+            memory[rows] = 0
 
     def _shorten(self, rows: IntArray, loss: FloatArray) -> None:
         """To the bottom of the parabola through what is known, a tenth to a half of the step."""

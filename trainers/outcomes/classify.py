@@ -31,7 +31,7 @@ from trainers.problem import Evaluate, FloatArray, IntArray, Problem, evaluator
 from trainers.thresholds import Thresholds
 from trainers.training.trajectories import Trajectories
 
-__all__ = ["SETTLED", "Outcome", "Outcomes", "classify"]
+__all__ = ["SETTLED", "Outcome", "Outcomes", "classify", "judged_from"]
 
 #: The reason of who has settled.
 SETTLED = "what is left to gain is negligible"
@@ -169,7 +169,7 @@ def classify(
     run, evaluate = trajectories, evaluator(problem)
     start = run.losses[0]
     with np.errstate(all="ignore"):
-        weights, losses = _ends(evaluate, run, limits)
+        weights, losses = judged_from(evaluate, run, limits)
         endpoints = judge(
             evaluate,
             run.starts,
@@ -196,7 +196,7 @@ def _work(problem: Problem, run: Trajectories) -> float:
     return run.steps * run.batch_size / problem.examples
 
 
-def _ends(
+def judged_from(
     evaluate: Evaluate, run: Trajectories, limits: Thresholds
 ) -> tuple[FloatArray, FloatArray]:
     """Where each restart is judged from, (R, P), and the loss there (R,): its last point, or the
