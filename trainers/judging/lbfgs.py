@@ -28,6 +28,7 @@ _LEAST_PAIRS = 4
 _LONGEST = 1e-2  # step, of 1 + |w|
 _ENOUGH = 1e-4  # of the fall that the slope promises: Armijo's rule
 _CURVED = 1e-8  # cosine of a step with the change of the gradient, from which a pair counts
+_VANISHING = 1e-200  # products of a step this small have no inverse
 _ROUNDING = 8.0 * np.finfo(float).eps
 _AT_REST = 5  # steps in a row that gained no more than rounding
 _SHORTENED = 12  # times in a row: no step along this direction goes down
@@ -120,7 +121,7 @@ class Lbfgs(Rows):
         curve = np.einsum("rp,rp->r", step, change)
         bend = np.einsum("rp,rp->r", change, change)
         length = np.einsum("rp,rp->r", step, step)
-        curved = curve > _CURVED * np.sqrt(length * bend)
+        curved = curve > np.maximum(_CURVED * np.sqrt(length * bend), _VANISHING)
         # Straight or curving down: go further next time, by what is known of elsewhere.
         self.scale[rows[~curved]] *= 2.0
         at = rows[curved]

@@ -87,7 +87,7 @@ def test_no_more_than_the_budget_is_spent() -> None:
     for budget in (120.0, 250.0, 700.0):
         counted = Counted(hilly)
         found = intervals(counted, spread(12), budget=budget, tolerances=np.array([1e-12]))
-        assert found.used.max() <= budget + 1
+        assert found.used.max() <= budget + 2
         assert counted.rows <= 12 * (budget + 12)  # the first look at the curvature beside it
 
 
