@@ -23,7 +23,7 @@ def two_loops(descent: Lbfgs, row: int) -> FloatArray:
     q *= descent.scale[row]
     for i in reversed(order):
         q += steps[i] * (along[i] - changes[i] @ q / (steps[i] @ changes[i]))
-    return -q
+    return np.asarray(-q)
 
 
 @pytest.mark.parametrize("sweeps", [3, 8, 60])  # with as many pairs as it remembers, and more
