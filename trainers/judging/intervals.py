@@ -98,7 +98,8 @@ class Bracket(Rows):
 @dataclass(frozen=True)
 class Intervals:
     """Of R restarts: the lowest place reached, weights (R, P) and loss (R,); no bottom below is
-    lower than `lower` (R,); time `used` (R,), in gradients; whether the interval is `tight` (R,)."""
+    lower than `lower` (R,); time `used` (R,), in gradients; whether each interval is `tight`
+    (R,)."""
 
     weights: FloatArray
     loss: FloatArray
