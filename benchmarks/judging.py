@@ -64,7 +64,8 @@ def _table(by_kind: dict[str, list[Judged]], flow: dict[float, Agreement]) -> li
         f"| diabetes 16 | 1 | {_cost(diabetes)} |",
         f"| batches of 64, in gradients on all examples | 300 | {mean(gradients):.0f} "
         f"({min(gradients):.0f} to {max(gradients):.0f}) |",
-        f"| under 20 parameters | 1 | {_cost(few)} |",
+        f"| xor 2, the dearest under 20 parameters | 1 | {_cost(few[: len(FEW[0].rates)])} |",
+        f"| the others under 20 parameters | 1 | {_cost(few[len(FEW[0].rates) :])} |",
         f"| wrong against 8 times the budget, spent | 0.5 % | {_wrong(_agreement(everything))} |",
     ]
     lines += [

@@ -21,7 +21,7 @@ from trainers.problems.network import Network
 
 __all__ = ["judge_wide"]
 
-_RESTARTS, _STEPS, _UNITS, _EXAMPLES = 32, 300, 666, 100
+_RESTARTS, _STEPS, _UNITS, _EXAMPLES = 32, 600, 666, 100
 
 
 def judge_wide() -> dict[str, Any]:
