@@ -51,7 +51,6 @@ def coordinate(job_id: str) -> State:
     if database is None:
         raise InvalidInput("SUREFOOT_STORAGE_URL is not set where the Ray head runs")
     job = database.job(job_id)
-    failure = None
     with JobLog(job) as job_log:
         job_log.say(f"coordinator {os.getpid()} on {socket.gethostname()} begins")
         try:
@@ -60,19 +59,15 @@ def coordinate(job_id: str) -> State:
             job_log.say(f"coordinator {os.getpid()} leaves: {error}")
             return State.WAITING
         except (InvalidInput, ProblemFailed) as error:
-            failure = str(error)
-            job_log.say("\n".join([f"failed: {error}", *getattr(error, "__notes__", ())]))
+            job_log.failed(error)
+            with suppress(SurefootError):  # the next coordinator, or one at work, finds the same
+                job.fail(str(error))
+            return State.FAILED
         except KeyboardInterrupt:
             job_log.say("stopped; what was done is kept")
             return State.STOPPED
-        else:
-            job_log.say("done")
-    if failure is None:
-        return State.DONE
-    # Once the log is written: who follows the job reads it no further than its end.
-    with suppress(SurefootError):  # the next coordinator, or one at work, finds the same
-        job.fail(failure)
-    return State.FAILED
+        job_log.say("done")
+    return State.DONE
 
 
 def _carry_through(job: ClusterJob, job_log: JobLog) -> None:
@@ -102,6 +97,7 @@ def _carry_through(job: ClusterJob, job_log: JobLog) -> None:
         workers=OnCluster(spec.cluster.cpus_per_task, share),
         listen=listen,
         announce=job_log.say,
+        failing=job_log.failed,
         heartbeat=heartbeat.check,
         patience=_TRACKING_PATIENCE_SECONDS,
     )

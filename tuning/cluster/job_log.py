@@ -27,10 +27,12 @@ class JobLog:
 
     def __init__(self, job: ClusterJob) -> None:
         self._job = job
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        # Lines; an event, to be set when all lines before it are kept; at last None.
+        self._lines: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._keep, name="job-log", daemon=True)
         self._ended = threading.Event()
         self._rest = ""
+        self._failure: Exception | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,6 +58,18 @@ class JobLog:
             print(line, flush=True)
             self._lines.put(line)
 
+    def failed(self, error: Exception) -> None:
+        """Say why the job failed, with the error's notes, once; returns when that is kept, or the
+        database has been away for ten seconds. Whoever follows a job reads no further than its end,
+        so this comes before the job counts as failed."""
+        if error is self._failure:
+            return
+        self._failure = error
+        self.say("\n".join([f"failed: {error}", *getattr(error, "__notes__", ())]))
+        kept = threading.Event()
+        self._lines.put(kept)
+        kept.wait(_FLUSH_SECONDS)
+
     def write(self, text: str) -> int:
         """As a file does; a line is said when it is complete."""
         *lines, self._rest = (self._rest + text).split("\n")
@@ -70,17 +84,22 @@ class JobLog:
     def _keep(self) -> None:
         last = False
         while not last:
-            texts, last = self._next()
+            waiting = self._next()
+            last = None in waiting
+            texts = [item for item in waiting if isinstance(item, str)]
             while texts and not self._ended.is_set():
                 try:
                     self._job.say(*texts)
                     texts = []
                 except SurefootError:  # a password that is being changed passes too
                     self._ended.wait(_PAUSE_SECONDS)
+            for item in waiting:
+                if isinstance(item, threading.Event):
+                    item.set()
 
-    def _next(self) -> tuple[list[str], bool]:
-        """The lines that wait, at least one; and whether they are the last."""
-        lines = [self._lines.get()]
+    def _next(self) -> list[str | threading.Event | None]:
+        """What waits, at least one."""
+        waiting = [self._lines.get()]
         while not self._lines.empty():
-            lines.append(self._lines.get())
-        return [line for line in lines if line is not None], None in lines
+            waiting.append(self._lines.get())
+        return waiting

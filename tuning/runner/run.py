@@ -51,6 +51,7 @@ def run_job(
     workers: Workers = None,
     listen: Listener | None = None,
     announce: Announce | None = None,
+    failing: Callable[[ProblemFailed], None] | None = None,
     heartbeat: Callable[[], None] | None = None,
     patience: float = _TRACKING_PATIENCE_SECONDS,
 ) -> Report:
@@ -60,6 +61,7 @@ def run_job(
     Args:
         make_problem: called when the lease is held: data may take minutes to come.
         announce: called with a line when something happens that people should know.
+        failing: called with what the problem raised, before the job counts as failed.
         heartbeat: called every few seconds; what it raises ends the work.
         patience: seconds to wait for MLflow when all else is done.
     """
@@ -84,7 +86,7 @@ def run_job(
         stack.callback(tracker.close, 0.0)
         problem = make_problem()
         before = results_of(store)
-        results = _train(job, problem, workers, store, before, tracker, listener)
+        results = _train(job, problem, workers, store, before, tracker, listener, failing)
         saved = saved_facts(job) if len(results) == len(before) else None
         run = saved or run_facts(job, results, time.monotonic() - begin)
         report = report_of(job, problem, results, run)
@@ -116,6 +118,7 @@ def _train(
     before: Sequence[SettingResult],
     tracker: tracking.Tracker,
     listener: Listeners,
+    failing: Callable[[ProblemFailed], None] | None,
 ) -> list[SettingResult]:
     """Carry the study to its end; each result goes to MLflow as soon as it has been told."""
     spec, facts = job.spec, job.header["problem"]
@@ -138,6 +141,8 @@ def _train(
             store.hold()  # raises if somebody has taken over: then the failure is theirs to find
             notes = getattr(error, "__notes__", ())
             job.write(files.EVENTS, "".join(f"{note}\n" for note in notes))
+            if failing is not None:
+                failing(error)
             job.write(files.FAILURE, f"{error}\n")
             raise
 

@@ -16,6 +16,7 @@ from tests.support.fake_cluster import ADDRESS, TABLE, FakeRay, emptied
 from tests.support.postgres_server import Postgres
 from trainers import Problem, get_problem
 from trainers.errors import Unavailable
+from trainers.problem import FloatArray
 from tuning.cluster import driver, submit
 from tuning.errors import LeaseHeld
 from tuning.execution import ray_pool
@@ -100,6 +101,50 @@ def test_a_failure_is_recorded(job: ClusterJob, making: Making) -> None:
     failure = job.read(FAILURE) or ""
     assert failure.startswith("the problem cannot be made on the cluster:\nTraceback")
     assert failure.endswith("ArithmeticError: there is none\n\n")
+
+
+class Closed(Problem):
+    """It raises as soon as it is trained."""
+
+    parameters, known_minimum = 1, 0.0
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        raise ArithmeticError("there is none")
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return (w * w)[:, 0], 2.0 * w
+
+
+@pytest.mark.parametrize("kind", ["made", "trained"])
+def test_why_is_in_the_log_before_the_job_counts_as_failed(
+    job: ClusterJob, making: Making, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Whoever follows it reads no further than that."""
+    keep, say = ClusterJob.write, ClusterJob.say
+    seen: list[str] = []
+
+    def write(self: ClusterJob, name: str, content: str | bytes) -> None:
+        if name == FAILURE:
+            seen.append(log(self))
+        keep(self, name, content)
+
+    def slowly(self: ClusterJob, *texts: str) -> None:
+        time.sleep(0.3)
+        say(self, *texts)
+
+    def make() -> Problem:
+        if kind == "made":
+            raise ArithmeticError("there is none")
+        return Closed()
+
+    monkeypatch.setattr(ClusterJob, "write", write)
+    monkeypatch.setattr(ClusterJob, "say", slowly)
+    making(make)
+    assert driver.coordinate(job.id) is State.FAILED
+    assert seen
+    for text in (*seen, log(job)):
+        assert text.count("\nfailed: ") == 1
+        assert "ArithmeticError: there is none" in text
 
 
 def test_who_has_lost_the_lease_records_no_failure(
