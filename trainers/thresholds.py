@@ -33,6 +33,9 @@ class Thresholds:
             Momentum may swing about a minimum far below it and comes to rest in time; who is held
             off by curvature hovers about the limit, now above, now below (Cohen et al. 2022,
             arXiv 2207.14484).
+        swing: who is held off by curvature swings, by more than this part of its height over the
+            bottom: of one parameter 0.62 and more, across barriers 0.9 to 1. Who descends along
+            the edge of stability swings too: of networks by 0.3 to 0.55 in the middle half.
         material: a loss this close to J*, in descents D, counts as it. None: 1e-3 where the global
             minimum is known, 1e-2 where J* is only the best known, for real networks have many
             minima a few thousandths apart, and nobody is trapped by those.
@@ -65,6 +68,7 @@ class Thresholds:
     opposed: float = -0.5
     confined: float = 0.1
     edge: float = 0.5
+    swing: float = 0.6
     material: float | None = None
     strict: float = 1e-5
     saddle: float = 1e-4

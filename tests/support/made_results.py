@@ -82,6 +82,7 @@ def restarts(rows: Sequence[Row]) -> Restarts:
         trend=unknown,
         tail_middle=unknown,
         sharpest=unknown,
+        swing=unknown,
         lower_bound=np.array(
             [
                 -np.inf if r.point == "undetermined" or math.isnan(r.basin_loss) else r.basin_loss

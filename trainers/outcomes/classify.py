@@ -69,6 +69,7 @@ class Outcome:
     trend: float
     tail_middle: float
     sharpest: float
+    swing: float
     frame: Frame = field(repr=False)
     recorded: IntArray = field(repr=False, compare=False)
     losses: NDArray[np.floating[Any]] = field(repr=False, compare=False)
@@ -103,7 +104,7 @@ class Outcomes:
         reason: one sentence.
         motion: the dynamics but for whether it settled. tail_gap, tail_excess, still, held: as in
             `TailFacts`; with these the labels are renewed when a better minimum is found.
-        cosine, displacement: as in `Trajectories`. trend, sharpest: as in `Behaviour`.
+        cosine, displacement: as in `Trajectories`. trend, sharpest, swing: as in `Behaviour`.
             tail_middle: the median of the tail's losses.
         frame: what all this is held against, the same for all.
         recorded (K,), losses (K, R): as in `Trajectories`; those of the tail are the last.
@@ -137,6 +138,7 @@ class Outcomes:
     trend: FloatArray
     tail_middle: FloatArray
     sharpest: FloatArray
+    swing: FloatArray
     frame: Frame
     recorded: IntArray
     losses: FloatArray
@@ -267,6 +269,7 @@ def _labelled(
         trend=behaviour.trend,
         tail_middle=behaviour.middle,
         sharpest=behaviour.sharpest,
+        swing=behaviour.swing,
         frame=Frame(
             optimizer=run.optimizer.name,
             stability_limit=run.optimizer.stability_limit,

@@ -82,6 +82,8 @@ class Behaviour:
             of the second half of the steps, whichever is less.
         sharpest: lr * lambda_max(P^-1 H) where training ended, or at the bottom below where that is
             more and was asked for.
+        swing: how much of the gap is the swing: the tail's J90 over its lowest loss, or its mean
+            loss against the loss at its mean weights, lower or (across a barrier) higher.
         reason: of the motion, one sentence.
     """
 
@@ -91,6 +93,7 @@ class Behaviour:
     middle: FloatArray
     trend: FloatArray
     sharpest: FloatArray
+    swing: FloatArray
     reason: NDArray[np.object_]
 
 
@@ -125,7 +128,14 @@ def find_behaviour(
     )
     spikes = np.zeros(count, dtype=np.intp)
     found = Behaviour(
-        motion, tail, spikes, nothing.copy(), nothing.copy(), lr_sharpness.copy(), reasons
+        motion,
+        tail,
+        spikes,
+        nothing.copy(),
+        nothing.copy(),
+        lr_sharpness.copy(),
+        nothing.copy(),
+        reasons,
     )
     motion[run.diverged] = Dynamics.DIVERGED
     for row in np.flatnonzero(run.diverged):
@@ -166,8 +176,11 @@ def find_behaviour(
     hovering = still & noise
     swinging = confined & ~oscillating & ~hovering
     tail.level[live], tail.gap[live], tail.still[live] = level, gap, still
-    tail.held[live] = still & (bouncing | ~(share < limits.edge))
-    tail.excess[live] = losses[late].mean(axis=0) - evaluate(run.tail_weights[live])[0]
+    excess = losses[late].mean(axis=0) - evaluate(run.tail_weights[live])[0]
+    swing = np.maximum(level - losses[late].min(axis=0), np.abs(excess))
+    swings = swing > limits.swing * gap
+    tail.held[live] = still & (bouncing | ~(share < limits.edge)) & swings
+    tail.excess[live], found.swing[live] = excess, swing
     found.middle[live], found.trend[live], found.sharpest[live] = middle, trend, sharpest
     spikes[live] = (above[late] > _SPIKE * np.maximum(gap, rounding)).sum(axis=0)
     for mask, label, reason in (

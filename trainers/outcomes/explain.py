@@ -59,6 +59,7 @@ def facts(o: Outcome) -> list[Fact]:
             f"limit of {frame.optimizer}: {frame.stability_limit:.4g}",
         ),
         Fact("excess", o.tail_excess, "mean of the tail less J at its mean weights"),
+        Fact("swing", o.swing, "J90 less the lowest loss of the tail, or the size of that excess"),
         Fact("J", o.basin_loss, "where the descent from its end came to"),
         Fact("J_low", o.lower_bound, "no bottom below is lower, as far as can be told"),
         Fact("tau", frame.tolerance, f"tolerance of J*: {material:g} D"),

@@ -198,17 +198,17 @@ def _fall(o: Outcome, frame: Frame) -> Iterator[Comparison]:
         "high above its bottom", "so low is no fall", "", STABLE
     )
     yield _progress(o).below("slow training is no fall", "no progress", STABLE)
+    yield _Rule("excess", o.tail_excess, high, name).above(
+        "held up there: lower in the middle of its swing", "not as much in its middle", Fall.SWINGS
+    )
+    yield _Rule("swing", o.swing, limits.swing * o.tail_gap, "swing x (J90 - J_bottom)").above(
+        "most of it is the swing", "a small swing far up is no fall", "", STABLE
+    )
     yield _bouncing(o, limits).below(
         "held up there: successive steps oppose each other", "they do not bounce", Fall.SWINGS
     )
     yield _edge(o, frame).below(
-        "the rate is small enough", "held up there: the rate is at the limit", "", Fall.SWINGS
-    )
-    yield _Rule("excess", o.tail_excess, high, name).above(
-        "held up there: lower in the middle of its swing",
-        "noisy training is no fall",
-        Fall.SWINGS,
-        STABLE,
+        "noisy training is no fall", "held up there: the rate is at the limit", STABLE, Fall.SWINGS
     )
 
 

@@ -30,8 +30,8 @@ class TailFacts(NamedTuple):
 
     `start` and `level` are J0 and J90, the 90th percentile of the tail's losses, NaN where fewer
     than 8 losses say nothing; `gap` is J90 over the bottom. `still`: no progress. `held`: and
-    successive steps oppose each other, or the rate is at the optimizer's limit. `excess`: the
-    tail's mean loss over the loss at its mean weights.
+    successive steps oppose each other, or the rate is at the optimizer's limit, and most of the gap
+    is the swing. `excess`: the tail's mean loss over the loss at its mean weights.
     """
 
     diverged: NDArray[np.bool_]
@@ -59,10 +59,11 @@ def settled(tail: TailFacts, descent: float, threshold: float) -> NDArray[np.boo
 def find_falls(tail: TailFacts, descent: float, max_hover: float) -> NDArray[np.object_]:
     """Why each restart is unstable (R,); None where it is not.
 
-    Hovering is a fall above `max_hover` D, and only without progress: successive steps that oppose
-    each other, a rate at the optimizer's limit, or a loss that is lower in the middle of the swing
-    by as much. Slow and noisy training is none. To end so far above one's own start is a fall
-    whatever it was doing. Where D is none, only divergence tells.
+    Hovering is a fall above `max_hover` D, and only without progress: swings that oppose each
+    other, or are at the optimizer's limit; or a loss that is lower in the middle of the swing by as
+    much. Slow and noisy training is none, nor is a small swing far above the bottom: along the edge
+    of stability it opposes itself all the way down, too slow at times to be seen. To end so far
+    above one's own start is a fall whatever it was doing. Where D is none, only divergence tells.
     """
     falls = np.full(len(tail.start), None, dtype=object)
     if descent > 0:

@@ -190,6 +190,7 @@ class OutcomesSpec(Section):
     opposed: float = Field(default=Thresholds.opposed, gt=-1, lt=0)
     confined: float = Field(default=Thresholds.confined, gt=0, lt=1)
     edge: float = Field(default=Thresholds.edge, gt=0, le=1)
+    swing: float = Field(default=Thresholds.swing, gt=0, lt=1)
     material: float | None = Field(default=Thresholds.material, ge=0, lt=1)
     strict: float = Field(default=Thresholds.strict, gt=0, lt=1)
     saddle: float = Field(default=Thresholds.saddle, gt=0, lt=1)

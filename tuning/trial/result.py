@@ -47,6 +47,7 @@ _LATER = (
     "trend",
     "tail_middle",
     "sharpest",
+    "swing",
 )
 
 
@@ -62,7 +63,7 @@ class Restarts:
         lower_bound: no bottom below is lower; -inf where nothing is known.
         tail_gap, tail_excess, still, held: of the tail, as in `trainers.outcomes.stability`.
         spikes: losses of the tail far above the others.
-        cosine, displacement, trend, tail_middle, sharpest: as in `Outcomes`.
+        cosine, displacement, trend, tail_middle, sharpest, swing: as in `Outcomes`.
         smallest_curvature, largest_curvature: of the Hessian at the bottom; NaN if not measured.
         lr_sharpness: lr * lambda_max(P^-1 H) where training ended; NaN if it diverged, and in
             studies written before it was kept.
@@ -94,6 +95,7 @@ class Restarts:
     trend: FloatArray
     tail_middle: FloatArray
     sharpest: FloatArray
+    swing: FloatArray
     smallest_curvature: FloatArray
     largest_curvature: FloatArray
     lr_sharpness: FloatArray

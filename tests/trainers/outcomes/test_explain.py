@@ -190,12 +190,12 @@ def test_the_walk_finds_the_falls_of_the_rule() -> None:
     ask = o.frame.limits
     grid = itertools.product(
         (-1.0, 0.01, 0.2), (0.01, 0.2), (-0.1, 0.1), (-1.0, 0.0), (0.2, 1.5, np.nan), (0.0, 0.2),
-        (0.0, 1.0),
+        (0.001, 0.2), (0.0, 1.0),
     )  # fmt: skip
     seen = set()
-    for rise, gap, trend, cosine, sharpest, excess, descent in grid:
+    for rise, gap, trend, cosine, sharpest, excess, swing, descent in grid:
         still = trend > 0
-        held = still and (cosine < -0.5 or not sharpest < 1.0)
+        held = still and (cosine < -0.5 or not sharpest < 1.0) and swing > ask.swing * gap
         columns = (False, 1.0, 1.0 + rise, gap, still, held, excess)
         (fall,) = find_falls(TailFacts(*(np.array([c]) for c in columns)), descent, ask.max_hover)
         made = replace(
@@ -208,6 +208,7 @@ def test_the_walk_finds_the_falls_of_the_rule() -> None:
             cosine=cosine,
             sharpest=sharpest,
             tail_excess=excess,
+            swing=swing,
         )
         assert last(why_fall(made, replace(o.frame, descent=descent))) == (fall or STABLE)
         seen.add(fall)

@@ -145,6 +145,18 @@ def test_the_verdict_does_not_depend_on_how_long_one_trains() -> None:
         np.testing.assert_array_equal(short.unstable, long.unstable)
 
 
+@pytest.mark.science
+def test_on_the_edge_of_stability_neither() -> None:
+    """Steps oppose each other all the way down, so that all would hang on the test of progress: 26
+    of 32 had fallen after 1,500 steps, and 3 after 3,000, before the swing itself counted."""
+    problem = MLP(data="diabetes", hidden=[16], weight_decay=1e-3)
+    w0 = starts(problem, restarts=32)
+    short, long = (outcomes(problem, "gd", 0.5, steps=t, w0=w0) for t in (1500, 3000))
+    assert short.still.sum() > 16  # it is there that the swing decides
+    assert (short.cosine < -0.5).all()
+    assert max(short.unstable.sum(), long.unstable.sum()) <= 3  # upper bounds of 95 %: 0.25
+
+
 def test_spikes_are_counted() -> None:
     problem = SingleWeight(curvature=2.0)
     run = train(problem, get_optimizer("gd"), learning_rate=0.4, starts=np.ones((1, 1)), steps=1000)
