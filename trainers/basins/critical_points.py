@@ -100,7 +100,6 @@ class CriticalPointClassifier:
         make = Quadratic.at if self.dense else Quadratic.krylov
         model = make(self.evaluate, flow.w.copy(), flow.gradient.copy())
         flow.used += model.gradients
-        nobody = np.zeros(len(trained), dtype=bool)
         return Look(
             flow=flow,
             model=model,
@@ -112,8 +111,8 @@ class CriticalPointClassifier:
             size=1.0 + np.linalg.norm(model.w, axis=1),
             quiet=quiet,
             last=last,
-            found=nobody,
-            pushed=nobody.copy(),
+            found=np.zeros_like(quiet),
+            pushed=np.zeros_like(quiet),
         )
 
     def step(self, look: Look) -> None:
@@ -127,13 +126,14 @@ class CriticalPointClassifier:
         if self.known_minimum is not None:
             there = look.loss - self.known_minimum <= TINY * look.descent
             look.label(~look.found & there, Point.FLAT, "known")
-        # A direction that curves down leads away, however slowly, unless the slope along it is
-        # rounding and nothing else.
-        steepest = np.abs(np.where(model.values < 0, model.slope, 0.0)).max(axis=1)
-        held = ~downward | (steepest <= model.slope_noise)
-        short = model.newton_length <= _SHORT * look.size
-        resting = ~look.found & (model.left <= floor) & short & held
-        look.label(resting & downward, Point.SADDLE, "saddle")
+        left, length = model.remaining()
+        short = length <= _SHORT * look.size
+        resting = ~look.found & (left <= floor) & short
+        if resting.any():
+            # What curves down leads away, however slowly, unless the slope along it is rounding.
+            steepest = np.abs(np.where(model.values < 0, model.slope, 0.0)).max(axis=1)
+            resting &= ~downward | (steepest <= model.slope_noise)
+            look.label(resting & downward, Point.SADDLE, "saddle")
         # What goes on and on is tried now and then.
         again = look.flow.steady % _EVERY == 0
         self._endless(look, ~look.found & ~short & ((look.quiet & again) | look.last))
@@ -224,7 +224,7 @@ class CriticalPointClassifier:
         if not (mask & creeping).any():
             return
         creeping &= flow.h * model.largest >= _LONG
-        creeping &= model.newton_length > _FAR * look.size
+        creeping &= model.remaining()[1] > _FAR * look.size
         before = np.linalg.norm(model.w - look.way, axis=1)
         creeping &= np.linalg.norm(model.w, axis=1) > _GROWN * before
         look.label(mask & creeping, Point.PLATEAU, "creeping")
@@ -268,9 +268,10 @@ class CriticalPointClassifier:
         matters over the size of w."""
         model, limits = look.model, self.limits
         refused = look.flow.refused >= REFUSALS
-        slope = np.abs(model.gradient).max(axis=1)
+        if not (mask & (refused | (model.jump > 0))).any():
+            return
         matters = model.jump * look.size > limits.negligible * look.descent
-        beside = ending & matters & (model.jump > 0.3 * slope)
+        beside = ending & matters & (model.jump > 0.3 * np.abs(model.gradient).max(axis=1))
         mask = mask & (beside | refused) & self._affordable(look, _SETTLING)
         if not mask.any():
             return
@@ -290,8 +291,9 @@ class CriticalPointClassifier:
         """A step down by the quadratic model."""
         if not mask.any():
             return
-        before = look.flow.rows(mask)
-        after = look.model.rows(mask).step(self.evaluate, before, self.tolerance)
-        on = np.isfinite(after.drop) & (after.length >= _SHRINKING * before.length)
-        after.steady = np.where(on, before.steady + 1, 0)
-        look.flow.put(mask, after)
+        flow = look.flow.some(mask)
+        shrunk = _SHRINKING * flow.length
+        look.model.some(mask).step(self.evaluate, flow, self.tolerance)
+        on = np.isfinite(flow.drop) & (flow.length >= shrunk)
+        flow.steady[:] = np.where(on, flow.steady + 1, 0)
+        look.flow.put(mask, flow)

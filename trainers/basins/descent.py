@@ -98,25 +98,27 @@ def find_endpoints(
             gains_little = flow.drop <= np.where(near, _READY, patience) * descent
             quiet = gains_little & (near | (flow.h * flow.lipschitz >= 10.0))
             quiet |= flow.drop <= TINY * descent
-            hopeless = ~near & ~quiet & flow.hopeless(_READY * descent, budget)
-            done = spent | rest | hopeless
+            done = spent | rest
+            far = ~near & ~quiet
+            if far.any():
+                done |= far & flow.hopeless(_READY * descent, budget)
             looking = near | quiet | rest | (spent & (flow.drop <= _NEAR * descent))
             looking &= (flow.used + price <= allowance) | rest
             at = np.flatnonzero(looking)
-            for group in np.split(at, range(group_size, at.size, group_size)):
-                if group.size:
-                    look = classifier.init(
-                        flow.rows(group),
-                        weights[rows[group]],
-                        descent[group],
-                        quiet[group],
-                        done[group],
-                    )
-                    classifier.step(look)
-                    flow.put(group, look.flow)
-                    if look.found.any():
-                        endpoints.put(rows[group][look.found], look.endpoints.rows(look.found))
-                        done[group] |= look.found
+            for a in range(0, at.size, group_size):
+                group = at[a : a + group_size]
+                look = classifier.init(
+                    flow if group.size == rows.size else flow.rows(group),
+                    weights[rows[group]],
+                    descent[group],
+                    quiet[group],
+                    done[group],
+                )
+                classifier.step(look)
+                flow.put(group, look.flow)
+                if look.found.any():
+                    endpoints.put(rows[group][look.found], look.endpoints.rows(look.found))
+                    done[group] |= look.found
             patience[looking & ~near] *= _AGAIN
             if done.any():
                 _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
