@@ -29,6 +29,8 @@ _STRETCH, _LONGEST_STRETCH = 1 / 6, 250  # of the budget by gradient flow; gradi
 _MARGIN = 0.75  # of the tolerance: below, a restart stays reached though J* should fall a little
 TIGHT = 0.25  #: Of the tolerance: an interval so small decides by itself.
 _LEADERS = 3  # at least; and a tenth
+# Nobody is judged before they are known well: twice as many, as some are slow, go on to this.
+_LEADING, _LEADING_BUDGET = 2, 750
 
 
 def leaders(restarts: int) -> int:
@@ -127,6 +129,8 @@ def find_intervals(
     from `middle`, the median loss of the starts, down to J*: the known minimum, or the lowest loss
     reached here. As that falls, who was decided may have to go on.
 
+    Where J* is not known, short budgets are longer for the lowest, on whom all others wait.
+
     Args:
         starts (R, P), start_loss (R,): whence each came, which gives the flow its scale.
         flow_tolerance: error of one step of the flow.
@@ -137,19 +141,24 @@ def find_intervals(
         flow.advance(evaluate, flow_tolerance, flow.used < stretch)
     bracket = Bracket.begin(flow)
     descent = bracket.descent
+    led = known_minimum is None
     while True:
         best = float(np.nanmin(descent.loss)) if known_minimum is None else known_minimum
         tau = tolerances * max(middle - best, 0.0)
         gap = descent.loss - bracket.safe
         tight = gap <= TIGHT * tau.min()
-        over = descent.rest | (descent.used >= budget)
-        decided = tight | _sided(bracket, best, tau, tight | ~over, led=known_minimum is None)
+        most = np.full(len(tight), budget)
+        if led:
+            leading = _lowest(descent.loss, _LEADING * leaders(len(tight)))
+            most[leading] = max(budget, _LEADING_BUDGET)
+        over = descent.rest | (descent.used >= most)
+        decided = tight | _sided(bracket, best, tau, tight | ~over, led=led)
         pending = ~decided & ~over
         if not pending.any():
             return Intervals(descent.w, descent.loss, bracket.safe, descent.used, tight)
         part = pending & (bracket.rung == bracket.rung[pending].min())
         rows = bracket.rows(part)
-        rows.climb(evaluate, budget)
+        rows.climb(evaluate, float(most[part].max()))
         bracket.put(part, rows)
 
 
@@ -163,6 +172,10 @@ def _sided(
     trapped = bracket.safe[:, None] > best + tau
     sided = np.asarray((reached | trapped).all(axis=1))
     if led:
-        lowest = np.flatnonzero(able)
-        sided[lowest[np.argsort(loss[lowest], kind="stable")][: leaders(len(loss))]] = False
+        rows = np.flatnonzero(able)
+        sided[rows[_lowest(loss[rows], leaders(len(loss)))]] = False
     return sided
+
+
+def _lowest(loss: FloatArray, count: int) -> IntArray:
+    return np.argsort(loss, kind="stable")[:count]
