@@ -21,9 +21,11 @@ __all__ = ["drift", "drifts", "found_by", "own_bests", "share", "trapped_by_tole
 
 
 def share(basins: NDArray[np.object_], basin: Basin) -> Rate:
-    """How many of R restarts are in `basin`; who is not judged widens the interval."""
-    undecided = int((basins == Basin.UNDETERMINED).sum())
-    return wilson(int((basins == basin).sum()), len(basins), undecided=undecided)
+    """How many of R restarts are in `basin`; who is not judged widens the interval, and who
+    diverged is in none."""
+    undecided, absent = int((basins == Basin.UNDETERMINED).sum()), sum(b is None for b in basins)
+    count = int((basins == basin).sum())
+    return wilson(count, len(basins), undecided=undecided, absent=absent)
 
 
 def trapped_by_tolerance(labels: Labels, restarts: Restarts) -> dict[str, Rate]:

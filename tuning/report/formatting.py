@@ -58,7 +58,10 @@ def short_percent(fraction: float | None) -> str:
 
 
 def rate(value: Rate) -> str:
-    """Estimate, interval and count: `12.5 % [6.5, 22.8] (8/64)`; or `not judged (52 of 64)`."""
+    """Estimate, interval and count: `12.5 % [6.5, 22.8] (8/64)`; or `not judged (52 of 64)`; a dash
+    where there was nothing to judge."""
+    if _nothing(value):
+        return MISSING
     if _not_judged(value):
         return f"not judged ({count(value.undecided)} of {count(value.total)})"
     sign = "" if value.estimate is None else " %"
@@ -70,12 +73,18 @@ def rate(value: Rate) -> str:
 def rate_cell(value: Rate, *, short: bool = False) -> str:
     """As `rate`, under a heading that says %: `12.5 [6.5, 22.8] (8/64, 3?)`; `short` has whole
     percents."""
+    if _nothing(value):
+        return MISSING
     if _not_judged(value):
         return f"not judged ({value.undecided}/{value.total})"
     digits = 0 if short else 1
     undecided = f", {value.undecided}?" if value.undecided else ""
     bounds = f"[{_percent(value.low, digits)}, {_percent(value.high, digits)}]"
     return f"{_percent(value.estimate, digits)} {bounds} ({value.count}/{value.total}{undecided})"
+
+
+def _nothing(value: Rate) -> bool:
+    return 0 < value.total == value.absent
 
 
 def _not_judged(value: Rate) -> bool:

@@ -18,6 +18,8 @@ from tuning.analysis.judgements import (
     share,
     trapped_by_tolerance,
 )
+from tuning.report.formatting import MISSING, rate_cell
+from tuning.report.formatting import rate as rate_text
 from tuning.trial.result import SettingResult
 
 OPEN = replace(GOOD, point="undetermined")  # nothing is proven, and no interval known
@@ -72,6 +74,20 @@ def test_reached_trapped_and_not_judged_add_up_at_every_tolerance() -> None:
         assert reached.count + trapped.count + trapped.undecided == 3
     assert list(labels.evidence[1]) == [Evidence.LEVEL, Evidence.EXTRAPOLATED, Evidence.LEVEL]
     assert list(labels.evidence[0]) == [Evidence.PROVEN] * 3
+
+
+def test_who_diverged_does_not_make_up_for_who_is_not_judged() -> None:
+    """Three of 32 are no tenth, but they are all that have a basin."""
+    none, open_ = [None] * 29, [Basin.UNDETERMINED] * 3
+    rate = share(np.array(none + open_, dtype=object), Basin.LOCAL_MINIMUM)
+    assert (rate.estimate, rate.undecided, rate.absent, rate.total) == (None, 3, 29, 32)
+    assert rate_cell(rate) == "not judged (3/32)"
+
+
+def test_where_all_diverged_no_share_is_given() -> None:
+    rate = share(np.array([None] * 8, dtype=object), Basin.LOCAL_MINIMUM)
+    assert (rate.estimate, rate.low, rate.high) == (None, 0.0, 1.0)
+    assert rate_cell(rate) == rate_text(rate) == MISSING
 
 
 def test_who_reached_a_level_has_not_reached_j_star_before_that_is_known_well() -> None:

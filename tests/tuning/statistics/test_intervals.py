@@ -141,7 +141,7 @@ def test_rate_prints_with_interval_and_count() -> None:
 
 def test_rate_as_json() -> None:
     rate = wilson(1, 29, undecided=2)
-    expected = {"count": 1, "total": 29, "undecided": 2, "estimate": 1 / 27}
+    expected = {"count": 1, "total": 29, "undecided": 2, "absent": 0, "estimate": 1 / 27}
     assert json.loads(json.dumps(rate.to_dict())) == expected | {"low": rate.low, "high": rate.high}
 
 
