@@ -93,6 +93,12 @@ class Problem(ABC):
         """
         return None
 
+    def in_float64(self) -> Problem:
+        """The same problem in double precision, by which restarts are judged; itself, if it
+        computes in that. Rounding in single precision hides where a bottom is: restarts of a
+        problem that has no other are not judged."""
+        return self
+
     def flops(self) -> float:
         """Floating-point operations of one loss and gradient of one restart; sizes the tasks."""
         return 20.0 * self.parameters

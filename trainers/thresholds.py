@@ -38,7 +38,7 @@ class Thresholds:
             the edge of stability swings too: of networks by 0.3 to 0.55 in the middle half.
         material: a loss this close to J*, in descents D, counts as it. None: 1e-3 where the global
             minimum is known, 1e-2 where J* is only the best known, for real networks have many
-            minima a few thousandths apart, and nobody is trapped by those.
+            minima a few thousandths apart, and nobody is trapped by those. Not below `negligible`.
         strict: lambda_min above strict * lambda_max curves up. Published spurious minima have 6e-4
             (Safran & Shamir 2018): far above; the rounding of the differences, near 1e-9, is far
             below.
@@ -84,5 +84,5 @@ class Thresholds:
     def material_for(self, *, known: bool) -> float:
         """`material`, by default as J* is `known` or only the best known."""
         if self.material is not None:
-            return self.material
+            return max(self.material, self.negligible)
         return _MATERIAL_KNOWN if known else _MATERIAL_BEST_KNOWN

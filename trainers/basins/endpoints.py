@@ -40,6 +40,7 @@ REASONS = {
     "endless": "the loss falls for ever as the weights grow: no minimum is there",
     "creeping": "the weights creep on for ever while the loss hardly falls: no minimum is there",
     "interval": "an interval holds the bottom below it",
+    "single": "its losses are of single precision: no bottom can be told from their rounding",
     "spent": "the flow was still descending when its budget ended",
     "hopeless": "the flow descends too slowly to end within its budget",
     "doubt": "at rest, but its smallest curvature cannot be told from 0",

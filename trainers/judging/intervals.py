@@ -29,8 +29,8 @@ _STRETCH, _LONGEST_STRETCH = 1 / 6, 250  # of the budget by gradient flow; gradi
 _MARGIN = 0.75  # of the tolerance: below, a restart stays reached though J* should fall a little
 TIGHT = 0.25  #: Of the tolerance: an interval so small decides by itself.
 _LEADERS = 3  # at least; and a tenth
-# Nobody is judged before they are known well: twice as many, as some are slow, go on to this.
-_LEADING, _LEADING_BUDGET = 2, 750
+_LEADING = 2  # times as many may spend more, for some are slow
+_ENDLESS = 1e100  # of max(J0, 1): a loss so far below its start has no bottom
 
 
 def leaders(restarts: int) -> int:
@@ -119,6 +119,7 @@ def find_intervals(
     middle: float,
     tolerances: FloatArray,
     budget: float,
+    leading: float,
     flow_tolerance: float,
     known_minimum: float | None,
 ) -> Intervals:
@@ -129,9 +130,8 @@ def find_intervals(
     from `middle`, the median loss of the starts, down to J*: the known minimum, or the lowest loss
     reached here. As that falls, who was decided may have to go on.
 
-    Where J* is not known, short budgets are longer for the lowest, on whom all others wait.
-
     Args:
+        leading: the budget of the lowest where J* is not known, for all others wait on them.
         starts (R, P), start_loss (R,): whence each came, which gives the flow its scale.
         flow_tolerance: error of one step of the flow.
     """
@@ -149,16 +149,18 @@ def find_intervals(
         tight = gap <= TIGHT * tau.min()
         most = np.full(len(tight), budget)
         if led:
-            leading = _lowest(descent.loss, _LEADING * leaders(len(tight)))
-            most[leading] = max(budget, _LEADING_BUDGET)
+            most[_lowest(descent.loss, _LEADING * leaders(len(tight)))] = max(budget, leading)
         over = descent.rest | (descent.used >= most)
         decided = tight | _sided(bracket, best, tau, tight | ~over, led=led)
         pending = ~decided & ~over
         if not pending.any():
-            return Intervals(descent.w, descent.loss, bracket.safe, descent.used, tight)
+            endless = descent.loss < start_loss - _ENDLESS * np.maximum(np.abs(start_loss), 1.0)
+            lower = np.where(endless, -np.inf, bracket.safe)
+            return Intervals(descent.w, descent.loss, lower, descent.used, tight & ~endless)
         part = pending & (bracket.rung == bracket.rung[pending].min())
+        part &= most == most[part].min()
         rows = bracket.rows(part)
-        rows.climb(evaluate, float(most[part].max()))
+        rows.climb(evaluate, float(most[part][0]))
         bracket.put(part, rows)
 
 

@@ -15,9 +15,12 @@ __all__ = ["TOLERANCES", "judge"]
 
 #: Parts of the descent at which the share of trapped restarts is shown, whatever `material` is.
 TOLERANCES = (1e-3, 3e-3, 1e-2)
+_DOUBLE = np.dtype(np.float64).itemsize
 _FINEST = 0.3  # of `material`: what is finer is decided by the way, or not
 # A training by mini-batches is worth some 50 gradients; short ones end far from any bottom.
 _LEAST_BUDGET = 250
+# And as nobody is judged before the lowest bottoms are known well, these may take so much.
+_LEADING_BUDGET = 750
 # Up to so many parameters a proof comes first, and may take so much.
 _SMALL, _LOOKS_SHARE, _LEAST_LOOKS = 64, 0.85, 850
 # What proofs of larger ones may bring the gradients used to.
@@ -42,6 +45,7 @@ def judge(
 
     Args:
         starts (R, P), start_loss (R,): where they began. diverged (R,): these have no basin.
+        evaluate: in double precision; where it is not, no bottom can be told from rounding.
         work: gradients on all examples that the training was worth; the budget is measured in it.
     """
     endpoints = BasinEndpoints.unknown(weights)
@@ -51,8 +55,13 @@ def judge(
         return endpoints
     parameters = weights.shape[1]
     budget = max(_LEAST_BUDGET, thresholds.polish_budget * work)
+    loss, gradient = evaluate(weights[rows])
+    if min(loss.dtype.itemsize, gradient.dtype.itemsize) < _DOUBLE:
+        endpoints.loss[rows] = loss
+        endpoints.label(rows, Point.UNDETERMINED, "single")
+        return endpoints
     # Who ended above the start is judged by the way down from there.
-    top = np.fmax(start_loss[rows], evaluate(weights[rows])[0])
+    top = np.fmax(start_loss[rows], loss)
 
     def prove(at: IntArray, gradients: float) -> None:
         """Replace what is known of `rows[at]` by a proof, if there is one, or else go on from where
@@ -89,6 +98,7 @@ def judge(
         middle=float(np.median(finite)) if finite.size else np.nan,
         tolerances=np.unique([material, *(t for t in TOLERANCES if t >= _FINEST * material)]),
         budget=budget,
+        leading=_LEADING_BUDGET,
         flow_tolerance=thresholds.flow_tolerance,
         known_minimum=known_minimum,
     )

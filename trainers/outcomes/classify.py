@@ -168,7 +168,7 @@ def classify(
     for it, once some bottoms are known well.
     """
     limits = thresholds or Thresholds()
-    run, evaluate = trajectories, evaluator(problem)
+    run, evaluate = trajectories, evaluator(problem.in_float64())
     start = run.losses[0]
     with np.errstate(all="ignore"):
         weights, losses = judged_from(evaluate, run, limits)

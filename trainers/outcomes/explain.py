@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainers.basins.endpoints import REASONS
 from trainers.outcomes.basins import Basin, Evidence
 from trainers.outcomes.character_plot import character_plot
 from trainers.outcomes.reasoning import (
@@ -112,7 +113,7 @@ def explanation_dict(o: Outcome) -> dict[str, Any]:
 
 _GROUNDS = {
     Evidence.PROVEN: "proven, the Hessian or pushes say what kind of point is there",
-    Evidence.EXTRAPOLATED: "extrapolated, from how fast the descent below it slowed down",
+    Evidence.EXTRAPOLATED: "extrapolated, from how the descent below it slowed or came to rest",
     Evidence.LEVEL: "level, the loss that was reached",
 }
 
@@ -137,6 +138,8 @@ def _line(step: Comparison, column: int) -> str:
 def _remedy(o: Outcome, frame: Frame) -> str:
     budget = frame.limits.polish_budget
     more = f"more steps, or [outcomes] polish_budget above {budget:g}"
+    if o.reason.endswith(REASONS["single"]):
+        return "a problem in double precision, see Problem.in_float64"
     if o.basin_loss <= frame.best + frame.tolerance:
         return f"{more}, so that more bottoms are known well"
     return f"{more}, so that J and J_low come together"

@@ -127,6 +127,7 @@ def build_report(
             cliffs,
             minima,
             known=labels.known,
+            learned=labels.descent > 0 or not tried,
             drift=drift(labels) if drifts(labels) else None,
         ),
         sharpness={

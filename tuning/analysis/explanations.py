@@ -22,6 +22,10 @@ _NOTHING_LEARNED = (
 )
 
 
+# A tail of fewer than 8 losses, the first among them, says nothing.
+_LEAST_STEPS = 7
+
+
 def explain(
     verdict: Verdict,
     best: BestStable | None,
@@ -93,12 +97,13 @@ def warnings_of(
     minima: Sequence[Minimum],
     *,
     known: bool,
+    learned: bool,
     drift: float | None,
 ) -> tuple[str, ...]:
     """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
 
     Args:
-        known: whether the labels rest on the problem's known minimum.
+        known: whether the labels rest on the problem's known minimum. learned: as in `explain`.
         drift: as `Report.label_drift`, where J* is likely to fall; else None.
     """
     out = []
@@ -106,6 +111,13 @@ def warnings_of(
         out.append(
             f"The problem's known_minimum, {problem['known_minimum']:g}, is not its minimum: lower "
             "losses were found. Labels are relative to the best one found by this job."
+        )
+    if not learned:
+        out.append(_NOTHING_LEARNED)
+    if spec.training.steps < _LEAST_STEPS:
+        out.append(
+            f"{spec.training.steps} steps leave too short a tail to see who swings: of instability "
+            f"only divergence was looked for. Train for {_LEAST_STEPS} steps or more."
         )
     if problem.get("task_was_guessed"):
         out.append(f"The task was guessed: {problem['task']}, {problem['guess_reason']}")
@@ -135,7 +147,7 @@ def warnings_of(
                 f"The best rate is at the edge of stability: its cliff is {near:.2f} decades off."
             )
     unstable = sum(r.unstable.count > 0.5 * r.unstable.total for r in search)
-    if unstable > 0.5 * len(search):
+    if learned and unstable > 0.5 * len(search):
         out.append(
             f"In {unstable} of {len(search)} settings most restarts were unstable: "
             "lower learning_rate.high."

@@ -32,6 +32,7 @@ def intervals(
     options: dict[str, Any] = {
         "middle": float(np.median(loss)),
         "tolerances": TOLERANCES,
+        "leading": 0.0,
         "flow_tolerance": 1e-3,
         "known_minimum": None,
     }
@@ -95,6 +96,43 @@ def test_where_nothing_is_left_of_the_budget_nothing_is_known() -> None:
     found = intervals(hilly, spread(12), budget=60.0)
     assert np.isneginf(found.lower).all()
     assert not found.tight.any()
+
+
+def test_where_the_budget_is_short_the_lowest_go_on_and_no_other() -> None:
+    w, finest = spread(40), np.array([1e-4])
+    short = intervals(hilly, w, budget=60.0, tolerances=finest)
+    found = intervals(hilly, w, budget=60.0, leading=2000.0, tolerances=finest)
+    longer = found.used > 62.0
+    assert leaders(40) <= longer.sum() <= 2 * leaders(40)
+    assert found.tight[np.argsort(found.loss)[: leaders(40)]].all()
+    np.testing.assert_array_equal(found.used[~longer], short.used[~longer])
+    near = intervals(hilly, w, budget=60.0, leading=2000.0, known_minimum=float(LEVELS[0]))
+    assert near.used.max() <= 62.0  # nobody waits for those
+
+
+def test_a_loss_that_falls_for_ever_has_no_bottom() -> None:
+    def line(w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return w.sum(axis=1), np.ones_like(w)
+
+    w = np.random.default_rng(0).uniform(-1, 1, (8, 2))
+    with np.errstate(all="ignore"):
+        # Where a flow with ever longer steps has come to.
+        far = find_intervals(
+            line,
+            w * 1e150,
+            w,
+            line(w)[0],
+            middle=0.0,
+            tolerances=TOLERANCES,
+            budget=400.0,
+            leading=0.0,
+            flow_tolerance=1e-3,
+            known_minimum=None,
+        )
+    below = far.loss < -1e120
+    assert below.any()
+    assert np.isneginf(far.lower[below]).all()
+    assert not far.tight[below].any()
 
 
 def test_near_a_known_minimum_little_is_done() -> None:

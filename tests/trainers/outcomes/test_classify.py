@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from trainers.outcomes.basins import (
 )
 from trainers.outcomes.classify import Outcome, classify
 from trainers.outcomes.dynamics import Dynamics
+from trainers.problem import FloatArray, Problem
 from trainers.problems.landscape_base import Landscape
 from trainers.problems.landscapes import DoubleWell, Rastrigin, Saddle, SingleWeight, SixHumpCamel
 from trainers.problems.mlp import MLP, XOR
@@ -264,3 +266,52 @@ def test_an_outcome_of_one_restart() -> None:
     assert one.smallest_curvature == pytest.approx(2.0, rel=1e-6)
     assert "negligible" in one.reason
     assert "strict minimum" in one.reason
+
+
+class Single(DoubleWell):
+    """In single precision."""
+
+    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[Any, Any]:
+        loss, gradient = super().loss_and_gradient(w)
+        return loss.astype(np.float32), gradient.astype(np.float32)
+
+
+class SingleThatSaysHow(Single):
+    def in_float64(self) -> Problem:
+        return DoubleWell(tilt=self.tilt)
+
+
+def test_single_precision_is_judged_in_double_or_not_at_all() -> None:
+    w0 = starts(DoubleWell(tilt=0.3), restarts=16)
+    told, judged, double = (
+        classify(p, train(p, get_optimizer("gd"), learning_rate=0.05, starts=w0, steps=200))
+        for p in (Single(tilt=0.3), SingleThatSaysHow(tilt=0.3), DoubleWell(tilt=0.3))
+    )
+    np.testing.assert_array_equal(judged.basin, double.basin)
+    np.testing.assert_array_equal(judged.evidence, double.evidence)
+    # By the level alone one may still see who has reached the known minimum.
+    assert set(told.basin) == {Basin.GLOBAL_MINIMUM, Basin.UNDETERMINED}
+    assert all("single precision" in reason for reason in told.reason)
+    open_ = next(one for one in told if one.basin == Basin.UNDETERMINED)
+    assert "in_float64" in open_.explain()
+
+
+def test_a_loss_without_a_bottom_reaches_none() -> None:
+    class Line(Problem):
+        parameters = 2
+
+        def initial(self, rng: np.random.Generator) -> FloatArray:
+            return rng.uniform(-1, 1, 2)
+
+        def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
+            return w.sum(axis=1), np.ones_like(w)
+
+    problem = Line()
+    run = train(
+        problem,
+        get_optimizer("gd"),
+        learning_rate=0.5,
+        starts=starts(problem, restarts=16),
+        steps=100,
+    )
+    assert Basin.GLOBAL_MINIMUM not in set(classify(problem, run).basin)
