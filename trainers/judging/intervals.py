@@ -149,7 +149,7 @@ def find_intervals(
         tight = gap <= TIGHT * tau.min()
         most = np.full(len(tight), budget)
         if led:
-            most[_lowest(descent.loss, _LEADING * leaders(len(tight)))] = max(budget, leading)
+            most[_lowest(descent.loss, _LEADING * leaders(len(tight)))] = leading
         over = descent.rest | (descent.used >= most)
         decided = tight | _sided(bracket, best, tau, tight | ~over, led=led)
         pending = ~decided & ~over

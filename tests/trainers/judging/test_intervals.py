@@ -32,7 +32,7 @@ def intervals(
     options: dict[str, Any] = {
         "middle": float(np.median(loss)),
         "tolerances": TOLERANCES,
-        "leading": 0.0,
+        "leading": budget,
         "flow_tolerance": 1e-3,
         "known_minimum": None,
     }
@@ -125,7 +125,7 @@ def test_a_loss_that_falls_for_ever_has_no_bottom() -> None:
             middle=0.0,
             tolerances=TOLERANCES,
             budget=400.0,
-            leading=0.0,
+            leading=400.0,
             flow_tolerance=1e-3,
             known_minimum=None,
         )
