@@ -42,6 +42,10 @@ def _gradients(rung: int) -> int:
     return round(_FIRST * 2 ** (rung / 2)) if rung >= 0 else 0
 
 
+def _wanted(rung: int) -> int:
+    return _gradients(rung) - _gradients(rung - 1)
+
+
 @dataclass
 class Bracket(Rows):
     """R restarts, each with an interval for the bottom below it; every array has a row for each.
@@ -77,7 +81,7 @@ class Bracket(Rows):
     def climb(self, evaluate: Evaluate, budget: float) -> None:
         """One rung, for restarts that have done equally many."""
         rung, descent = int(self.rung[0]), self.descent
-        wanted = _gradients(rung) - _gradients(rung - 1)
+        wanted = _wanted(rung)
         sweeps = min(wanted, int(np.ceil((budget - descent.used.min()) / SWEEP)))
         for _ in range(sweeps):
             if descent.rest.all():
@@ -158,7 +162,9 @@ def find_intervals(
             lower = np.where(endless, -np.inf, bracket.safe)
             return Intervals(descent.w, descent.loss, lower, descent.used, tight & ~endless)
         part = pending & (bracket.rung == bracket.rung[pending].min())
-        part &= most == most[part].min()
+        # Together while the budget of all allows: parts take longer than the whole.
+        if descent.used[part].max() + SWEEP * _wanted(int(bracket.rung[part][0])) > budget:
+            part &= most == most[part].min()
         rows = bracket.rows(part)
         rows.climb(evaluate, float(most[part][0]))
         bracket.put(part, rows)
