@@ -17,7 +17,10 @@ from tuning.analysis.problem_info import host_facts
 PARTS = {
     "engine": ("Restart-steps a second on one core: the engine against a plain NumPy loop", engine),
     "job": ("Restarts a second of a whole job: 64 restarts x 500 steps of 2-16-1", job),
-    "judging": ("Judging over training, in time: 64 restarts on one core", judging),
+    "judging": (
+        "Truth at the scale of real training: `python -m benchmarks judging`, on one core",
+        judging,
+    ),
     "service": ("A job on a warm cluster of two workers, all of it on this machine", service),
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")

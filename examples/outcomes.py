@@ -16,11 +16,13 @@ from panels.problems import DeadUnit, Median, Separable
 
 from trainers import Outcome, Thresholds, classify, get_optimizer, get_problem, starts
 from trainers import train as train_all
+from trainers.training.tail_statistics import TailStatistics
 from tuning.report.formatting import number
 from tuning.report.labels import STACKS
 from tuning.report.plots.style import GREY, INK, SIZE, png
 
 LIMITS = Thresholds()
+MATERIAL = LIMITS.material_for(known=True)
 GD = get_optimizer("gd")
 BLUE, PALE, ORANGE, _, GREEN, _, PINK, DARK = STACKS.values()
 
@@ -39,19 +41,20 @@ def run(problem, rate, start, steps, wanted, **more):
 
 
 def gap(ax, done, outcome: Outcome, colour: str) -> None:
-    """What is left to gain at each step, in descents, with the threshold of `settled`."""
-    left = done.losses[:, 0] - outcome.basin_loss
-    descent = left[0]
+    """What is left to gain at each step, in descents, with the threshold of `settled`; the tail is
+    shaded."""
+    left, descent = done.losses[:, 0] - outcome.basin_loss, outcome.frame.descent
     ax.semilogy(done.recorded, np.maximum(left / descent, 1e-12), color=colour, linewidth=2)
+    ax.axvspan(done.steps - TailStatistics.length(done.steps), done.steps, color=GREY, alpha=0.15)
     ax.set_ylim(1e-11, 5)
     limit(ax, LIMITS.settled, f"settled = {number(LIMITS.settled)}")
-    name(ax, "step", "left to gain / descent")
+    name(ax, "step; the tail is grey", "(J − J bottom) / D")
 
 
 def settled():
     problem = get_problem("single-weight")
     done, outcome = run(problem, 0.1, [2.5], 100, "settled/global-minimum")
-    drawn, a, b = pair("settled: one weight, rate 0.1", "what is left to gain is negligible")
+    drawn, a, b = pair("settled: one weight, rate 0.1", "nothing is left to gain that shows")
     valley(a, problem, done.path, -3, 3, BLUE)
     gap(b, done, outcome, BLUE)
     return drawn
@@ -76,6 +79,60 @@ def oscillating():
     b.set_ylim(0.6, 1.5)
     text = f"mean cosine {done.cosine[0]:.2f}, below opposed = {LIMITS.opposed:g}"
     note(b, text, (0.97, 0.92))
+    return drawn
+
+
+def network(rate, batch_size):
+    """Eight restarts of a real network by mini-batches; (trajectories, outcomes)."""
+    problem = get_problem("mlp", data="breast-cancer", hidden=[8], weight_decay=0.001)
+    w0 = starts(problem, restarts=8, seed=0)
+    more = {"steps": 600, "batch_size": batch_size}
+    done = train_all(problem, GD, learning_rate=rate, starts=w0, **more)
+    return done, classify(problem, done)
+
+
+def hovering():
+    done, outcomes = network(1.0, 8)
+    row = int(np.flatnonzero(outcomes.dynamics == "hovering")[0])
+    drawn, a, b = pair("hovering: a network, batches of 8", "no progress, held off by noise")
+    a.semilogy(done.recorded, done.losses[:, row], ".-", color=PINK, linewidth=1, markersize=3)
+    a.axhline(outcomes.basin_loss[row], color=GREY, linewidth=1, linestyle=":")
+    note(a, "dotted: the bottom below", (0.97, 0.92), GREY)
+    name(a, "step", "loss J")
+    late = done.recorded >= done.steps - TailStatistics.length(done.steps)
+    bottom, descent = outcomes[row].tail_loss - outcomes[row].tail_gap, outcomes.frame.descent
+    heights = (done.losses[late, row] - bottom) / descent
+    b.semilogy(done.recorded[late], heights, ".-", color=PINK, linewidth=1, markersize=4)
+    b.axhline(outcomes.hover[row], color=PINK, linewidth=1, linestyle=":")
+    b.set_ylim(2e-4, 0.4)
+    limit(b, LIMITS.settled, f"settled = {number(LIMITS.settled)}")
+    limit(b, LIMITS.max_hover, f"max_hover = {LIMITS.max_hover:g}")
+    note(b, f"dotted: hover, {outcomes.hover[row]:.3f}", (0.97, 0.92), PINK)
+    name(b, "step of the tail", "(J − J bottom) / D")
+    return drawn
+
+
+def unstable():
+    rates = (0.3, 1.0, 3.0)
+    drawn, a, b = pair("unstable: the same at three rates", "who hovers too high has fallen")
+    for place, (rate, colour) in enumerate(zip(rates, (BLUE, PINK, DARK), strict=True)):
+        done, outcomes = network(rate, 8)
+        middle = np.median(done.losses, axis=1)
+        a.semilogy(done.recorded, middle, color=colour, linewidth=1.3, label=f"rate {rate:g}")
+        fallen = outcomes.unstable
+        across = place + np.linspace(-0.2, 0.2, 8)
+        b.semilogy(across[~fallen], outcomes.hover[~fallen], "o", color=colour, markersize=6)
+        b.semilogy(across[fallen], outcomes.hover[fallen], "x", color=colour, markersize=7)
+        print(f"unstable: rate {rate:g}: {fallen.sum()} of 8")
+    a.legend(frameon=False, fontsize=SIZE, loc="upper right", ncols=3)
+    a.set_ylim(0.01, 10)
+    name(a, "step", "loss J, median of 8")
+    b.set_xticks(range(3), [f"{rate:g}" for rate in rates])
+    b.set_xlim(-0.5, 2.5)
+    b.set_ylim(1e-3, 5)
+    limit(b, LIMITS.max_hover, f"max_hover = {LIMITS.max_hover:g}")
+    note(b, "× unstable   ● stable", (0.03, 0.92), ha="left")
+    name(b, "learning rate", "hover")
     return drawn
 
 
@@ -112,7 +169,7 @@ def global_minimum():
     b.scatter(np.arange(300), height / descent, s=9, c=np.where(there[order], BLUE, ORANGE))
     b.set_yscale("symlog", linthresh=1e-4)
     b.set_ylim(-5e-5, 3)
-    limit(b, LIMITS.material, f"material = {LIMITS.material:g}")
+    limit(b, MATERIAL, f"material = {MATERIAL:g}")
     name(b, "restarts, by the bottom they reach", "(J − J*) / median descent")
     return drawn
 
@@ -129,7 +186,7 @@ def local_minimum():
     height = (done.losses[:, 0] - problem.known_minimum) / descent
     b.semilogy(done.recorded, height, color=ORANGE, linewidth=2)
     b.set_ylim(1e-4, 3)
-    limit(b, LIMITS.material, f"material = {LIMITS.material:g}")
+    limit(b, MATERIAL, f"material = {MATERIAL:g}")
     note(b, f"curvature {outcome.smallest_curvature:.2f} > 0", (0.97, 0.8), ORANGE)
     name(b, "step", "(J − J*) / descent")
     return drawn
@@ -182,7 +239,7 @@ def plateau():
 
 def infinity():
     problem = Separable()
-    done, _ = run(problem, 1.0, [-3.0], 1000, "descending/plateau")
+    done, _ = run(problem, 1.0, [-3.0], 1000, "settled/plateau")
     drawn, a, b = pair("plateau: a minimum at infinity", "a ray along which the loss never rises")
     valley(a, problem, done.path, -4, 16, GREEN, 1001)
     end = done.weights[0, 0]
@@ -197,25 +254,28 @@ def infinity():
 
 
 def undetermined():
-    problem = get_problem("mlp", data="breast-cancer", hidden=[3], weight_decay=0.001)
-    w0 = starts(problem, restarts=1, seed=0)
-    done = train_all(problem, GD, learning_rate=1.0, starts=w0, steps=1000)
-    drawn, a, b = pair("undetermined: no bottom was reached", "the budget decides")
-    a.loglog(done.recorded[1:], done.losses[1:, 0], color=GREY, linewidth=2)
-    name(a, "step", "loss J")
-    note(a, "breast-cancer, 3 tanh units, rate 1", (0.95, 0.9))
-    for budget in (0.3, 0.5, 1.0, 2.0, 4.0, 8.0):
-        outcome = classify(problem, done, Thresholds(polish_budget=budget))[0]
-        open_end = outcome.point == "undetermined"
-        b.semilogx(budget, outcome.basin_loss, "o", color=GREY if open_end else BLUE, markersize=8)
-        print(f"undetermined: budget {budget:g}: {outcome.point}: {outcome.reason}")
-    b.axhline(done.losses[-1, 0], color=GREY, linewidth=1, linestyle=":")
-    b.set_xticks([0.3, 0.5, 1, 2, 4, 8], ["0.3", "0.5", "1", "2", "4", "8"])
-    b.minorticks_off()
-    note(b, "dotted: where training ended", (0.97, 0.86))
-    note(b, "● undetermined", (0.97, 0.6), GREY)
-    note(b, "● a minimum", (0.97, 0.48), BLUE)
-    name(b, "polish_budget, in trainings", "loss where the flow ended")
+    problem = get_problem("relu-teacher", units=12)
+    w0 = starts(problem, restarts=40, seed=0)
+    done = train_all(problem, GD, learning_rate=0.1, starts=w0, steps=50)
+    drawn, a, b = pair("undetermined: the interval holds J*", "more gradients make it shorter")
+    colours = {"global-minimum": BLUE, "local-minimum": ORANGE, "undetermined": GREY}
+    for ax, budget in ((a, 1.0), (b, 25.0)):
+        outcomes = classify(problem, done, Thresholds(polish_budget=budget))
+        descent = outcomes.frame.descent
+        order = np.argsort(outcomes.basin_loss)
+        for place, row in enumerate(order):
+            colour = colours[str(outcomes.basin[row])]
+            ends = np.maximum(outcomes.lower_bound[row], -1.0), outcomes.basin_loss[row]
+            ax.plot([place] * 2, np.array(ends) / descent, color=colour, linewidth=2)
+            ax.plot(place, outcomes.basin_loss[row] / descent, "o", color=colour, markersize=3)
+        ax.set_yscale("symlog", linthresh=1e-3)
+        ax.set_ylim(-0.3, 3)
+        limit(ax, MATERIAL, "")
+        name(ax, f"40 restarts, {max(250, round(50 * budget)):,} gradients", "(J − J*) / D")
+        counts = {label: int((outcomes.basin == label).sum()) for label in colours}
+        print(f"undetermined: budget {budget:g}: {counts}")
+    note(a, "from J, ●, down to J low; dashed: J* + tau", (0.03, 0.94), ha="left")
+    note(b, "blue: global; orange: local; grey: not judged", (0.03, 0.94), ha="left")
     return drawn
 
 
@@ -266,8 +326,8 @@ def kink():
 
 
 PICTURES = (
-    settled, descending, oscillating, diverged, global_minimum, local_minimum, saddle, plateau,
-    infinity, undetermined, catapult, edge, kink,
+    settled, descending, hovering, oscillating, diverged, unstable, global_minimum, local_minimum,
+    saddle, plateau, infinity, undetermined, catapult, edge, kink,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers import Basin, Dynamics
+from trainers import Basin, Dynamics, Thresholds
 from tuning.cli.main import cli
 from tuning.spec.job import read_spec
 from tuning.spec.sections import ClusterSpec, OutcomesSpec
@@ -93,17 +93,21 @@ def test_the_chapter_s_program_prints_what_it_says(tmp_path: Path) -> None:
 
 def test_every_threshold_is_explained() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (.+) \| (.+) \|$", CHAPTER, re.MULTILINE)
-    fields = OutcomesSpec.model_fields
-    assert [key for key, *_ in rows] == list(fields)
-    assert {key: float(value) for key, value, *_ in rows} == {
-        key: float(field.default) for key, field in fields.items()
-    }
+    keys = [*OutcomesSpec.model_fields, "max_hover"]
+    assert [key for key, *_ in rows] == keys
+    limits = Thresholds()
+    default = {key: getattr(limits, key) for key in keys}
+    told = {key: value for key, value, *_ in rows}
+    materials = [limits.material_for(known=known) for known in (True, False)]
+    assert [float(value) for value in told.pop("material").split("/")] == materials
+    assert default.pop("material") is None
+    assert {key: float(value) for key, value in told.items()} == default
     text = CHAPTER[: CHAPTER.index("## Every threshold")]
-    for key in fields:
+    for key in keys:
         assert f"`{key}`" in text, key
     # Where the text gives a value, it is the one in use.
     for key, value in re.findall(r"`(\w+)` = (-?[\d.e-]*\d)", text):
-        assert float(value) == float(fields[key].default), key
+        assert float(value) == default[key], key
 
 
 def test_every_label_has_its_section_and_its_picture() -> None:

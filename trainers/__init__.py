@@ -12,12 +12,14 @@ Knows nothing of Ray, Optuna or MLflow::
 
 from __future__ import annotations
 
-from trainers.basins.descent import Point
+from trainers.basins.endpoints import Point
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from trainers.optimizers.base import Optimizer
 from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
-from trainers.outcomes.classify import Basin, Outcome, Outcomes, classify
+from trainers.outcomes.basins import Basin, Evidence
+from trainers.outcomes.classify import Outcome, Outcomes, classify
 from trainers.outcomes.dynamics import Dynamics
+from trainers.outcomes.stability import Fall
 from trainers.problem import Problem
 from trainers.problems.registry import PROBLEMS, get_problem
 from trainers.randomness import starts
@@ -30,6 +32,8 @@ __all__ = [
     "PROBLEMS",
     "Basin",
     "Dynamics",
+    "Evidence",
+    "Fall",
     "InvalidInput",
     "Optimizer",
     "Outcome",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from trainers.data.dataset import Dataset
 
-__all__ = ["Evaluate", "FloatArray", "IntArray", "Problem", "evaluator"]
+__all__ = ["Evaluate", "Evaluator", "FloatArray", "IntArray", "Problem", "evaluator"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
-#: Loss (R,) and gradient (R, P) as a function of w (R, P) alone.
+#: Loss (R,) and gradient (R, P) as a function of w (R, P) alone. Any function will do; who also
+#: wants products with the Hessian asks whether it is an `Evaluator`.
 Evaluate = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
@@ -41,8 +43,14 @@ class Problem(ABC):
 
             def loss_and_gradient(self, w, batch=None):
 
-    where `batch` is an integer array (B,), or None for all examples. One instance is used by one
-    thread at a time and must be picklable; arrays it returns may be reused by the next call.
+    where `batch` is an integer array (B,), or None for all examples. One that can multiply by its
+    Hessian has a third method, for `Bowl`::
+
+            def hessian_product(self, w, v):
+                return v
+
+    One instance is used by one thread at a time and must be picklable; arrays it returns may be
+    reused by the next call.
 
     Attributes:
         parameters: P, the length of w.
@@ -58,6 +66,14 @@ class Problem(ABC):
     examples: int | None = None
     loaded_data: Dataset | None = None
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # Another loss has another Hessian: a product is not inherited past the loss it is of.
+        pair = {"loss_and_gradient", "hessian_product"}
+        latest = next(kind for kind in cls.__mro__ if pair & vars(kind).keys())
+        if "hessian_product" not in vars(latest):
+            cls.hessian_product = Problem.hessian_product  # type: ignore[method-assign]
+
     @abstractmethod
     def initial(self, rng: np.random.Generator) -> FloatArray:
         """Draw one random start, shape (P,), from `rng` alone."""
@@ -65,6 +81,23 @@ class Problem(ABC):
     @abstractmethod
     def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
         """Loss (R,) and gradient (R, P) of the R parameter vectors in `w` (R, P), row by row."""
+
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray | None:
+        """H v (R, P): the Hessians of the loss on all examples, at each row of `w` (R, P), times
+        the rows of `v` (R, P); or None, as here, where it is not offered: then central differences
+        of the gradient stand for it, at two gradients a product.
+
+        Exact, as by Pearlmutter's R-operator ("Fast Exact Multiplication by the Hessian", 1994).
+        Where the gradient jumps, that of one of the pieces. A subclass that overrides
+        `loss_and_gradient` offers none but its own.
+        """
+        return None
+
+    def in_float64(self) -> Problem:
+        """The same problem in double precision, by which restarts are judged; itself, if it
+        computes in that. Rounding in single precision hides where a bottom is: restarts of a
+        problem that has no other are not judged."""
+        return self
 
     def flops(self) -> float:
         """Floating-point operations of one loss and gradient of one restart; sizes the tasks."""
@@ -75,11 +108,29 @@ class Problem(ABC):
         return None
 
 
-def evaluator(problem: Problem) -> Evaluate:
+@dataclass(frozen=True)
+class Evaluator:
+    """The `Evaluate` of a problem on all its examples, and its Hessian where that is offered.
+
+    Attributes:
+        batch: all examples, for a problem that must be told which; else nothing.
+    """
+
+    problem: Problem
+    batch: tuple[IntArray, ...] = ()
+
+    def __call__(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.problem.loss_and_gradient(w, *self.batch)
+
+    def hessian_product(self, w: FloatArray, v: FloatArray) -> FloatArray | None:
+        """See `Problem`."""
+        return self.problem.hessian_product(w, v)
+
+
+def evaluator(problem: Problem) -> Evaluator:
     """The problem's loss and gradient on all its examples, as a function of w alone."""
     if problem.examples is not None:
         parameters = list(inspect.signature(problem.loss_and_gradient).parameters.values())
         if len(parameters) > 1 and parameters[1].default is inspect.Parameter.empty:
-            everything = np.arange(problem.examples)
-            return lambda w: problem.loss_and_gradient(w, everything)
-    return lambda w: problem.loss_and_gradient(w)
+            return Evaluator(problem, (np.arange(problem.examples),))
+    return Evaluator(problem)

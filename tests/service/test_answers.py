@@ -107,6 +107,17 @@ def test_a_restart_of_it_is_replayed_bit_for_bit(client: Client, finished: Finis
 
 
 @pytest.mark.usefixtures("_as_client")
+def test_a_restart_of_it_is_explained(client: Client, finished: Finished) -> None:
+    where = ("--setting", 1, "--restart", 5)
+    ran = client.surefoot("explain", finished.id, *where)
+    assert ran.code == 0, ran
+    assert ran.out.startswith("restart 5 of setting 1: ")
+    told = json.loads(client.surefoot("explain", finished.id, *where, "--json").out)
+    again = client.surefoot("explain", finished.id, *where, "--json", "--train-again")
+    assert json.loads(again.out) == told
+
+
+@pytest.mark.usefixtures("_as_client")
 def test_mlflow_holds_its_runs(client: Client, finished: Finished, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

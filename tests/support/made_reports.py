@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from tuning.report.comparison import RivalComparison
 from tuning.report.model import (
     BestStable,
     LossProfile,
     Minimum,
+    OwnBest,
     Paths,
     QuantileCurves,
     Report,
     RunFacts,
     SettingRow,
     SharpnessCurves,
+    Status,
     Target,
 )
 from tuning.statistics.cliff import fit_cliff
@@ -30,6 +33,7 @@ __all__ = [
     "no_minima",
     "no_stable",
     "report",
+    "ring",
     "row",
     "single",
     "strange",
@@ -44,13 +48,13 @@ def row(
     number: int, optimizer: str, learning_rate: float, joint: dict[str, int], **changes: Any
 ) -> SettingRow:
     """A setting whose counts and rates follow from `joint`."""
-    dynamics = dict.fromkeys(("settled", "descending", "oscillating", "diverged"), 0)
+    dynamics = dict.fromkeys(("settled", "descending", "hovering", "oscillating", "diverged"), 0)
     basins = dict.fromkeys(
         ("global-minimum", "local-minimum", "saddle", "plateau", "undetermined"), 0
     )
     for labels, count in joint.items():
         doing, _, where = labels.partition("/")
-        dynamics[doing] += count
+        dynamics["oscillating" if doing == "unstable" else doing] += count
         if where != "none":
             basins[where] += count
     total = sum(joint.values())
@@ -65,12 +69,27 @@ def row(
         dynamics=dynamics,
         basins=basins,
         joint=joint,
+        falls={
+            name: n
+            for name, n in (
+                ("diverged", dynamics["diverged"]),
+                ("swings", dynamics["oscillating"]),
+            )
+            if n
+        },
+        hover=None if dynamics["diverged"] == total else 1e-5,
+        worst_hover=None if dynamics["diverged"] == total else 0.004,
+        evidence={"proven": total - undecided, "extrapolated": 0, "level": 0},
         unstable=wilson(unstable, total),
         diverged=wilson(dynamics["diverged"], total),
         trapped=wilson(basins["local-minimum"], total, undecided=undecided),
         global_minimum=wilson(basins["global-minimum"], total, undecided=undecided),
+        trapped_at={
+            part: wilson(basins["local-minimum"], total, undecided=undecided)
+            for part in ("0.001", "0.003", "0.01")
+        },
         unstable_upper=clopper_pearson_upper(unstable, total),
-        stable=unstable == 0,
+        status=Status.LOOKS_STABLE if unstable == 0 else Status.UNSTABLE,
         loss=None if dynamics["diverged"] >= total / 2 else 0.0123456,
         best_loss=0.001,
         validation_loss=None,
@@ -84,7 +103,7 @@ def _joint(rate: float) -> dict[str, int]:
     if rate >= 3:
         return {"diverged/none": 64}
     if rate > 1:
-        return {"settled/global-minimum": 10, "oscillating/local-minimum": 14, "diverged/none": 40}
+        return {"settled/global-minimum": 10, "unstable/local-minimum": 14, "diverged/none": 40}
     if rate < 0.01:
         return {
             "descending/global-minimum": 30,
@@ -128,6 +147,22 @@ def bowl() -> LossProfile:
     return LossProfile(w, loss(w), np.array([-1.0356]), np.array([0.9601]), tuple(paths))
 
 
+def against(name: str) -> RivalComparison:
+    """The recommended setting beside another optimizer's best."""
+    found = mcnemar(np.arange(R) < 12, np.arange(R) < 9)
+    return RivalComparison(
+        optimizer=name,
+        learning_rate=0.3,
+        number=14,
+        starts=R,
+        first_only=found.first_only,
+        second_only=found.second_only,
+        p_value=found.p_value,
+        first_cost=1234.5,
+        second_cost=2345.6,
+    )
+
+
 def report(**changes: Any) -> Report:
     """Two optimizers, a recommended setting, two minima, a landscape."""
     names = ("gd", "adam(beta1=0.8)")
@@ -136,9 +171,10 @@ def report(**changes: Any) -> Report:
         for i, rate in enumerate(RATES)
         for k, name in enumerate(names)
     )
+    rows = tuple(replace(r, status=Status.RECOMMENDED) if r.number == 4 else r for r in rows)
     fresh = {"settled/global-minimum": 44, "settled/local-minimum": 20}
     confirmations = tuple(
-        row(len(rows) + i, "gd", rate, fresh, role="confirmation")
+        row(len(rows) + i, "gd", rate, fresh, role="confirmation", status=Status.CONFIRMED)
         for i, rate in enumerate((0.3, 0.6))
     )
     verdicts = np.array([np.arange(R) < row.unstable.count for row in rows[::2]])
@@ -154,6 +190,7 @@ def report(**changes: Any) -> Report:
         unstable_at_margin=above.unstable,
         unstable_upper_at_margin=above.unstable_upper,
         trapped=at.trapped,
+        trapped_at=at.trapped_at,
         cost=1234.5,
         decades_to_cliff=0.55,
     )
@@ -174,6 +211,7 @@ def report(**changes: Any) -> Report:
         },
         settings=rows,
         confirmations=confirmations,
+        rivals=(row(14, "adam(beta1=0.8)", 0.3, fresh, role="comparison"),),
         best_stable=best,
         explanation="Of 3 settings that looked stable this one has the least expected cost.",
         cliffs={name: fit_cliff(name, RATES, verdicts, 0.05, 0.95, 0) for name in names},
@@ -184,11 +222,14 @@ def report(**changes: Any) -> Report:
         unseen=unseen_mass([300, 170]),
         best_loss=0.0,
         best_loss_is_known=True,
+        best_loss_found_by="gd",
+        own_best={"gd": OwnBest(0.0, wilson(41, 64))},
+        label_drift=None,
         tolerance=0.002,
         start_loss=4.0,
         target=Target(0.002, "the known global minimum, and its tolerance"),
         sensitivity={"gd": 1.25, "adam(beta1=0.8)": 0.75},
-        comparisons={"adam(beta1=0.8)": mcnemar(np.arange(R) < 12, np.arange(R) < 9)},
+        comparisons={"adam(beta1=0.8)": against("adam(beta1=0.8)")},
         warnings=("The best rate is the highest that was tried: search higher.",),
         sharpness={},
         curves={row.number: _curves(row.learning_rate) for row in rows},
@@ -241,16 +282,29 @@ def flat() -> Report:
     )
 
 
+def ring() -> Report:
+    """gd fails at 0.03 and holds above; and adam has no stable rate to compare with."""
+    made = report()
+    verdicts = np.arange(R) < np.array([0, 20, 0, 0, 54, 64])[:, np.newaxis]
+    return replace(
+        made,
+        cliffs={**made.cliffs, "gd": fit_cliff("gd", RATES, verdicts, 0.05, 0.95, 0)},
+        rivals=(),
+        comparisons={"adam(beta1=0.8)": RivalComparison("adam(beta1=0.8)")},
+    )
+
+
 def no_stable() -> Report:
     """Nothing is stable, no landscape, J* is not known."""
     rows = tuple(
-        row(i, "gd", rate, {"diverged/none": 60, "oscillating/undetermined": 4})
+        row(i, "gd", rate, {"diverged/none": 60, "unstable/undetermined": 4})
         for i, rate in enumerate(RATES)
     )
     cliff = fit_cliff("gd", RATES, np.ones((len(RATES), R), dtype=bool), 0.05, 0.95, 0)
     return report(
         settings=rows,
         confirmations=(),
+        rivals=(),
         best_stable=None,
         landscape=None,
         minima=(),
@@ -277,6 +331,7 @@ def single() -> Report:
         cliffs={"gd": cliff},
         minima=made.minima[:1],
         landscape=None,
+        rivals=(),
         comparisons={},
         curves={4: made.curves[4]},
     )
@@ -345,7 +400,7 @@ def hostile() -> Report:
         settings=rows,
         best_stable=replace(made.best_stable, optimizer=name, hyperparameters={EVIL: 1.0}),
         cliffs={name: made.cliffs["gd"]},
-        comparisons={name: mcnemar(np.arange(R) < 12, np.arange(R) < 9)},
+        comparisons={name: against(name)},
         explanation=EVIL,
         warnings=(EVIL,),
         target=Target(0.1, EVIL),

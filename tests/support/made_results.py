@@ -63,8 +63,32 @@ def slow(steps: int, row: Row = GOOD) -> Row:
 
 def restarts(rows: Sequence[Row]) -> Restarts:
     """The table of `rows`."""
+    falls = {"diverged": "diverged", "oscillating": "swings"}
+    unknown, no = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     return Restarts(
         dynamics=np.array([r.dynamics for r in rows], dtype=np.str_),
+        motion=np.array([r.dynamics for r in rows], dtype=np.str_),
+        # Nothing is known of the tails, so that these labels stay as they are made here.
+        fall=np.array([falls.get(r.dynamics, "") for r in rows], dtype=np.str_),
+        hover=unknown,
+        tail_loss=unknown,
+        tail_gap=unknown,
+        tail_excess=unknown,
+        still=no,
+        held=no,
+        spikes=np.zeros(len(rows), dtype=np.int64),
+        cosine=unknown,
+        displacement=unknown,
+        trend=unknown,
+        tail_middle=unknown,
+        sharpest=unknown,
+        swing=unknown,
+        lower_bound=np.array(
+            [
+                -np.inf if r.point == "undetermined" or math.isnan(r.basin_loss) else r.basin_loss
+                for r in rows
+            ]
+        ),
         point=np.array([r.point for r in rows], dtype=np.str_),
         start_loss=np.array([r.start for r in rows], dtype=np.float64),
         loss=np.array([r.loss for r in rows], dtype=np.float64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from trainers.optimizers import OPTIMIZERS, Adam, GradientDescent, Momentum, Optimizer
 from trainers.optimizers.base import OptimizerState
 from trainers.optimizers.sgd import VelocityState
-from trainers.problem import FloatArray, IntArray, Problem
+from trainers.problem import FloatArray, IntArray, Problem, evaluator
 from trainers.problems.registry import PROBLEMS, example_of
 from trainers.testing import check_optimizer, check_problem
+from trainers.testing.problems import _check_slope_of_gradient
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -73,6 +75,22 @@ class Bowl(Problem):
             raise FloatingPointError("overflow")
         return loss, gradient
 
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray | None:
+        match self.fault:
+            case "exact":
+                return v
+            case "infinite product":
+                return v + np.inf
+            case "float32 product":
+                return v.astype(np.float32)
+            case "wrong product":
+                return np.asarray(v * [1.0, 1.001, 1.0])
+            case "skewed product":
+                return np.asarray(v + 1e-7 * v[:, :1] * [0.0, 1.0, 0.0])
+            case "mixed product":
+                return np.asarray(v + 1e-9 * v.sum(axis=0))
+        return None
+
 
 @pytest.mark.parametrize(
     ("fault", "words"),
@@ -86,6 +104,11 @@ class Bowl(Problem):
         ("minimum", "a start lies below known_minimum = 50"),
         ("examples", "the loss on all examples is not the loss without a batch"),
         ("pickle", "a pickled copy computes something else"),
+        ("infinite product", "Bowl.hessian_product: the product at a start is not finite"),
+        ("float32 product", "Bowl.hessian_product: the product is float32, not float64"),
+        ("wrong product", "Bowl.hessian_product: the product is "),
+        ("skewed product", "Bowl.hessian_product is not symmetric"),
+        ("mixed product", "Bowl.hessian_product: restart 0 has another product beside other"),
     ],
 )
 def test_a_broken_problem_is_noticed(fault: str, words: str) -> None:
@@ -96,9 +119,40 @@ def test_a_broken_problem_is_noticed(fault: str, words: str) -> None:
 
 def test_a_problem_that_conforms_and_one_that_raises_where_weights_overflow() -> None:
     check_problem(Bowl(), rounding=0.0)
+    check_problem(Bowl("exact"), rounding=0.0)
     check_problem(Bowl("none"))
     with pytest.raises(FloatingPointError):
         check_problem(Bowl("overflow"))
+
+
+class Bent(Problem):
+    """J = |w|^2 / 2 + |w_0 - c|, with a kink just above w_0 and, of `sides` 2, just below."""
+
+    parameters = 2
+
+    def __init__(self, factor: float, sides: int = 1) -> None:
+        self.factor, self.kinks = factor, np.array([0.5 + 1e-8, 0.5 - 1e-8][:sides])
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        return np.array([0.5, rng.uniform()])
+
+    def loss_and_gradient(self, w: FloatArray, /) -> tuple[FloatArray, FloatArray]:
+        off = w[:, :1] - self.kinks
+        gradient = w.copy()
+        gradient[:, 0] += np.sign(off).sum(axis=1)
+        return 0.5 * (w * w).sum(axis=1) + np.abs(off).sum(axis=1), gradient
+
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray:
+        return self.factor * v
+
+
+def test_a_kink_beside_a_start_neither_condemns_a_product_nor_hides_a_wrong_one() -> None:
+    w = np.array([[0.5, 0.2]])
+    for factor, sides, words in ((1.0, 1, ""), (1.01, 1, "the product is 1.01"), (1.0, 2, "rises")):
+        problem, v = Bent(factor, sides), np.array([[1.0, 0.0]])
+        product = problem.hessian_product(w, v)
+        with pytest.raises(AssertionError, match=words) if words else nullcontext():
+            _check_slope_of_gradient("Bent", evaluator(problem), w, v, product)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,11 @@ def test_hessians(activation: str) -> None:
     network = MLP(data="wine", hidden=[4], activation=activation, weight_decay=0.01)
     w = starts(network, restarts=2)
     ours = hessians(evaluator(network), w)
+    units = np.eye(network.parameters)
     for row, found in zip(w, ours, strict=True):
         exact = torch.autograd.functional.hessian(loss_of(network), torch.tensor(row)).numpy()
         # Central differences of gradients: their truncation, and rounding over the step, are 1e-9.
         np.testing.assert_allclose(found, exact, rtol=0, atol=1e-7 * np.abs(exact).max())
+        # Products with unit vectors are its rows, but for the rounding of sums of 142 examples.
+        products = network.hessian_product(np.tile(row, (len(units), 1)), units)
+        np.testing.assert_allclose(products, exact, rtol=0, atol=1e-13 * np.abs(exact).max())

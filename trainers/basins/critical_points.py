@@ -25,7 +25,7 @@ REFUSALS = 8  # more than steps taken: the gradient jumps here
 # Newton's steps towards a minimum like w^2n shrink by (2n - 2) / (2n - 1) each; towards infinity
 # they do not. Told apart by twenty steps, each longer than 10^4 / lambda_max in time.
 _SHRINKING, _STEADY, _LONG, _EVERY = 0.9, 20, 1e4, 10
-_HOVERING = 20.0  # material gaps: as far above a kink a step of 1e-2 may hover
+_HOVERING = 0.02  # of the descent: as far above a kink a step of 1e-2 may hover
 _ALIKE = 10.0  # of the smallest curvature: what curves up no more is as flat
 _SETTLING = 6  # differences along every parameter that settling at a kink takes
 _MARGIN = 1.3  # Hessians: one may always be formed, after a flow that was short
@@ -100,7 +100,6 @@ class CriticalPointClassifier:
         make = Quadratic.at if self.dense else Quadratic.krylov
         model = make(self.evaluate, flow.w.copy(), flow.gradient.copy())
         flow.used += model.gradients
-        nobody = np.zeros(len(trained), dtype=bool)
         return Look(
             flow=flow,
             model=model,
@@ -112,8 +111,8 @@ class CriticalPointClassifier:
             size=1.0 + np.linalg.norm(model.w, axis=1),
             quiet=quiet,
             last=last,
-            found=nobody,
-            pushed=nobody.copy(),
+            found=np.zeros_like(quiet),
+            pushed=np.zeros_like(quiet),
         )
 
     def step(self, look: Look) -> None:
@@ -127,13 +126,14 @@ class CriticalPointClassifier:
         if self.known_minimum is not None:
             there = look.loss - self.known_minimum <= TINY * look.descent
             look.label(~look.found & there, Point.FLAT, "known")
-        # A direction that curves down leads away, however slowly, unless the slope along it is
-        # rounding and nothing else.
-        steepest = np.abs(np.where(model.values < 0, model.slope, 0.0)).max(axis=1)
-        held = ~downward | (steepest <= model.slope_noise)
-        short = model.newton_length <= _SHORT * look.size
-        resting = ~look.found & (model.left <= floor) & short & held
-        look.label(resting & downward, Point.SADDLE, "saddle")
+        left, length = model.remaining()
+        short = length <= _SHORT * look.size
+        resting = ~look.found & (left <= floor) & short
+        if resting.any():
+            # What curves down leads away, however slowly, unless the slope along it is rounding.
+            steepest = np.abs(np.where(model.values < 0, model.slope, 0.0)).max(axis=1)
+            resting &= ~downward | (steepest <= model.slope_noise)
+            look.label(resting & downward, Point.SADDLE, "saddle")
         # What goes on and on is tried now and then.
         again = look.flow.steady % _EVERY == 0
         self._endless(look, ~look.found & ~short & ((look.quiet & again) | look.last))
@@ -152,7 +152,7 @@ class CriticalPointClassifier:
     def _unrest(self, look: Look) -> None:
         """Who had to be pushed, and then fell, was on no bottom when it was at rest."""
         rested = look.flow.rested
-        fell = look.found & (rested - look.loss > self.limits.settled * look.descent)
+        fell = look.found & (rested - look.loss > self.limits.negligible * look.descent)
         look.endpoints.loss[fell] = rested[fell]
         look.endpoints.label(fell, Point.PLATEAU, "pushed")
 
@@ -183,6 +183,8 @@ class CriticalPointClassifier:
 
     def _land(self, look: Look, strict: Mask, floor: FloatArray) -> None:
         """Newton's method to the bottom of the rows that curve up everywhere."""
+        if not strict.any():
+            return
         model, limits = look.model, self.limits
         w, landed = newton(self.evaluate, model, look.loss, strict, floor, limits.proof)
         if not landed.any():
@@ -219,8 +221,10 @@ class CriticalPointClassifier:
         weights, and gain nothing by it."""
         flow, model = look.flow, look.model
         creeping = (flow.drop <= TINY * look.descent) & (flow.steady >= _STEADY)
+        if not (mask & creeping).any():
+            return
         creeping &= flow.h * model.largest >= _LONG
-        creeping &= model.newton_length > _FAR * look.size
+        creeping &= model.remaining()[1] > _FAR * look.size
         before = np.linalg.norm(model.w - look.way, axis=1)
         creeping &= np.linalg.norm(model.w, axis=1) > _GROWN * before
         look.label(mask & creeping, Point.PLATEAU, "creeping")
@@ -264,31 +268,32 @@ class CriticalPointClassifier:
         matters over the size of w."""
         model, limits = look.model, self.limits
         refused = look.flow.refused >= REFUSALS
-        slope = np.abs(model.gradient).max(axis=1)
-        matters = model.jump * look.size > limits.settled * look.descent
-        beside = ending & matters & (model.jump > 0.3 * slope)
+        if not (mask & (refused | (model.jump > 0))).any():
+            return
+        matters = model.jump * look.size > limits.negligible * look.descent
+        beside = ending & matters & (model.jump > 0.3 * np.abs(model.gradient).max(axis=1))
         mask = mask & (beside | refused) & self._affordable(look, _SETTLING)
         if not mask.any():
             return
-        enough = limits.settled * look.descent[mask] + look.rounding[mask]
+        enough = limits.negligible * look.descent[mask] + look.rounding[mask]
         settled = settle(self.evaluate, model.w[mask], look.loss[mask], enough, limits)
         jumps, rest = mask.copy(), mask.copy()
         # Damped steps follow no flow: what they find further down may be another basin.
-        near = look.loss[mask] - settled.loss <= _HOVERING * limits.material * look.descent[mask]
+        near = look.loss[mask] - settled.loss <= _HOVERING * look.descent[mask]
         jumps[mask], rest[mask] = settled.kinked, settled.rest & near
         look.flow.refused[mask & ~jumps] = 0  # smooth: it is only hard to follow
         model.w[jumps], look.loss[jumps] = settled.w[settled.kinked], settled.loss[settled.kinked]
         model.ends[jumps] = settled.model.ends[settled.kinked]
         look.label(rest, Point.FLAT, "kink")
-        look.endpoints.kinked[rest] = True
         look.label(jumps & ~rest, Point.UNDETERMINED, "jumps")
 
     def _move(self, look: Look, mask: Mask) -> None:
         """A step down by the quadratic model."""
         if not mask.any():
             return
-        before = look.flow.rows(mask)
-        after = look.model.rows(mask).step(self.evaluate, before, self.tolerance)
-        on = np.isfinite(after.drop) & (after.length >= _SHRINKING * before.length)
-        after.steady = np.where(on, before.steady + 1, 0)
-        look.flow.put(mask, after)
+        flow = look.flow.some(mask)
+        shrunk = _SHRINKING * flow.length
+        look.model.some(mask).step(self.evaluate, flow, self.tolerance)
+        on = np.isfinite(flow.drop) & (flow.length >= shrunk)
+        flow.steady[:] = np.where(on, flow.steady + 1, 0)
+        look.flow.put(mask, flow)

@@ -12,7 +12,7 @@ from trainers.basins.quadratic_model import PRODUCTS
 from trainers.problem import Evaluate, FloatArray, IntArray
 from trainers.thresholds import Thresholds
 
-__all__ = ["Point", "find_endpoints"]
+__all__ = ["FEW", "few_budget", "find_endpoints", "look_price"]
 
 
 # A look at the Hessian pays near the bottom only. A restart is looked at when its last step of the
@@ -22,15 +22,22 @@ __all__ = ["Point", "find_endpoints"]
 _READY, _AGAIN = 1e-5, 1e-2
 _NEAR = 1e-4  # of the descent: who gains more in a step is not near the bottom, and not looked at
 # Up to so many parameters a Hessian costs no more than a step without one, and every step has it.
-_FEW, _FEW_LOOKS = 16, 300
+FEW, _FEW_LOOKS = 16, 300
 # Above so many a look takes products with the Hessian, which cost less, and the whole of it only
 # where they leave doubt.
 _MANY = 140
-# Looks may bring the gradients used to so many budgets of the flow: with the default less than the
-# training took, and enough for a look after a short one.
-_LOOKS_SHARE, _LEAST_ALLOWANCE = 1.7, 850
-_LEAST_BUDGET = 300  # gradients: a short training ends far from rest
 _GROUP = 2_000_000  # numbers in the Hessians that are held at once
+
+
+def look_price(parameters: int, thresholds: Thresholds) -> float:
+    """Gradients that a look at the Hessian takes."""
+    dense = parameters <= min(_MANY, thresholds.dense_limit)
+    return (2.0 * parameters if dense else PRODUCTS) + 4.0
+
+
+def few_budget(parameters: int) -> float:
+    """Gradients after which a proof for `FEW` parameters is given up."""
+    return _FEW_LOOKS * (2.0 * parameters + 4.0)
 
 
 def find_endpoints(
@@ -38,36 +45,32 @@ def find_endpoints(
     starts: FloatArray,
     weights: FloatArray,
     start_loss: FloatArray,
-    diverged: NDArray[np.bool_],
-    steps: int,
     thresholds: Thresholds,
+    *,
+    budget: float,
     known_minimum: float | None = None,
 ) -> BasinEndpoints:
     """Follow gradient flow from `weights` (R, P) to the bottom and look at the Hessian there. The
-    way from `starts` (R, P), where the loss was `start_loss` (R,), gives the scale. Restarts that
-    diverged have no basin.
+    way from `starts` (R, P), where the loss was `start_loss` (R,), gives the scale.
 
     A step of the flow is one of two: by gradients alone (`gradient_flow`), or with a Hessian
     (`quadratic_model`) where that goes further for what it costs. Each look at a Hessian may
     end in a label (`critical_points`).
+
+    Args:
+        budget: gradients after which a restart is given up; no look begins that would exceed it.
     """
     parameters = weights.shape[1]
     endpoints = BasinEndpoints.unknown(weights)
-    endpoints.label(np.flatnonzero(diverged), Point.NONE, "diverged")
-    rows = np.flatnonzero(~diverged)
+    rows = np.arange(len(weights))
     if not rows.size:
         return endpoints
-    few, dense = np.bool_(parameters <= _FEW), parameters <= min(_MANY, thresholds.dense_limit)
-    budget = max(_LEAST_BUDGET, thresholds.polish_budget * steps)
-    tolerance = thresholds.flow_tolerance
-    if few:
-        budget, tolerance = _FEW_LOOKS * (2.0 * parameters + 4.0), 0.1 * tolerance
-    price = 2.0 * parameters + 4.0 if dense else PRODUCTS + 4.0  # of a look, in gradients
+    few, dense = np.bool_(parameters <= FEW), parameters <= min(_MANY, thresholds.dense_limit)
+    tolerance = thresholds.flow_tolerance * (0.1 if few else 1.0)
+    price = look_price(parameters, thresholds)
     # From this h * lambda_max on a step with a Hessian goes further for its gradients.
     cheaper = REACH * min(price / STAGES, 7.0)
-    allowance = max(_LEAST_ALLOWANCE, _LOOKS_SHARE * thresholds.polish_budget * steps)
-    if few:
-        allowance = np.inf
+    allowance = np.inf if few else budget
     classifier = CriticalPointClassifier(
         evaluate,
         thresholds,
@@ -95,27 +98,32 @@ def find_endpoints(
             gains_little = flow.drop <= np.where(near, _READY, patience) * descent
             quiet = gains_little & (near | (flow.h * flow.lipschitz >= 10.0))
             quiet |= flow.drop <= TINY * descent
-            hopeless = ~near & ~quiet & flow.hopeless(_READY * descent, budget)
-            done = spent | rest | hopeless
+            done = spent | rest
+            far = ~near & ~quiet
+            if far.any():
+                done |= far & flow.hopeless(_READY * descent, budget)
             looking = near | quiet | rest | (spent & (flow.drop <= _NEAR * descent))
             looking &= (flow.used + price <= allowance) | rest
             at = np.flatnonzero(looking)
-            for group in np.split(at, range(group_size, at.size, group_size)):
-                if group.size:
-                    look = classifier.init(
-                        flow.rows(group),
-                        weights[rows[group]],
-                        descent[group],
-                        quiet[group],
-                        done[group],
-                    )
-                    classifier.step(look)
-                    flow.put(group, look.flow)
+            for a in range(0, at.size, group_size):
+                group = at[a : a + group_size]
+                look = classifier.init(
+                    flow if group.size == rows.size else flow.rows(group),
+                    weights[rows[group]],
+                    descent[group],
+                    quiet[group],
+                    done[group],
+                )
+                classifier.step(look)
+                flow.put(group, look.flow)
+                if look.found.any():
                     endpoints.put(rows[group][look.found], look.endpoints.rows(look.found))
                     done[group] |= look.found
             patience[looking & ~near] *= _AGAIN
-            _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
-            rows, flow, patience, top = rows[~done], flow.rows(~done), patience[~done], top[~done]
+            if done.any():
+                _give_up(endpoints, rows, flow, descent, done, spent, thresholds)
+                on = ~done
+                rows, flow, patience, top = rows[on], flow.rows(on), patience[on], top[on]
     return endpoints
 
 
@@ -136,7 +144,7 @@ def _give_up(
     endpoints.weights[here], endpoints.loss[here] = flow.w[gone], loss
     endpoints.label(rows[gone & spent], Point.UNDETERMINED, "spent")
     endpoints.label(rows[gone & ~spent], Point.UNDETERMINED, "hopeless")
-    rested, slack = flow.rested[gone], thresholds.settled * descent[gone]
+    rested, slack = flow.rested[gone], thresholds.negligible * descent[gone]
     fell = rested - loss > slack
     endpoints.loss[here[fell]] = rested[fell]
     endpoints.label(here[fell], Point.PLATEAU, "pushed")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers._rows import Rows
+from trainers._rows import Rows, filled
 from trainers.problem import FloatArray
 
 __all__ = ["REASONS", "BasinEndpoints", "Point"]
@@ -39,6 +39,8 @@ REASONS = {
     "empty": "the loss is the same all around: no slope, no curvature",
     "endless": "the loss falls for ever as the weights grow: no minimum is there",
     "creeping": "the weights creep on for ever while the loss hardly falls: no minimum is there",
+    "interval": "an interval holds the bottom below it",
+    "single": "its losses are of single precision: no bottom can be told from their rounding",
     "spent": "the flow was still descending when its budget ended",
     "hopeless": "the flow descends too slowly to end within its budget",
     "doubt": "at rest, but its smallest curvature cannot be told from 0",
@@ -49,36 +51,44 @@ REASONS = {
 
 @dataclass(frozen=True)
 class BasinEndpoints(Rows):
-    """For each of R restarts: kind of point (R,), where (R, P), loss (R,), extreme curvatures (R,),
-    NaN where they were not measured, a reason in one sentence (R,), whether the gradient jumps
-    there (R,), and whether the flow came to rest there, whatever kind of point it is (R,)."""
+    """What is known of the bottom below each of R restarts.
+
+    Attributes:
+        point (R,): of `Point`. weights (R, P), loss (R,): the lowest place reached.
+        lower (R,): no bottom below is lower than this, as far as can be told; -inf where nothing
+            can, and the loss where a proof says what kind of point is there.
+        smallest_curvature, largest_curvature (R,): of the Hessian; NaN where it was not measured.
+        reason (R,): one sentence.
+    """
 
     point: NDArray[np.object_]
     weights: FloatArray
     loss: FloatArray
+    lower: FloatArray
     smallest_curvature: FloatArray
     largest_curvature: FloatArray
     reason: NDArray[np.object_]
-    kinked: NDArray[np.bool_]
-    rests: NDArray[np.bool_]
 
     @classmethod
     def unknown(cls, weights: FloatArray) -> BasinEndpoints:
         """Nothing is known yet of the restarts at `weights` (R, P)."""
         nothing = np.full(len(weights), np.nan)
         return cls(
-            point=np.full(len(weights), Point.UNDETERMINED, dtype=object),
+            point=filled(len(weights), Point.UNDETERMINED),
             weights=weights.copy(),
             loss=nothing.copy(),
+            lower=np.full(len(weights), -np.inf),
             smallest_curvature=nothing.copy(),
             largest_curvature=nothing.copy(),
             reason=np.full(len(weights), "", dtype=object),
-            kinked=np.zeros(len(weights), dtype=bool),
-            rests=np.zeros(len(weights), dtype=bool),
         )
 
     def label(self, rows: NDArray[Any], point: Point, reason: str) -> None:
         """Label `rows`, a mask (R,) or indices; `reason` is a key of `REASONS`."""
         self.point[rows] = point
-        self.rests[rows] = reason not in ("spent", "hopeless", "jumps", "diverged")
         self.reason[rows] = REASONS[reason]
+
+    @property
+    def proven(self) -> NDArray[np.bool_]:
+        """(R,): whether it is known what kind of point is there."""
+        return np.asarray((self.point != Point.UNDETERMINED) & (self.point != Point.NONE))

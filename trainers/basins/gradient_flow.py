@@ -116,7 +116,7 @@ class Flow(Rows):
             slack = np.maximum(slack, 1e-14 * (start_loss - loss))
         way = np.zeros(len(w)) if starts is None else np.linalg.norm(w - starts, axis=1)
         return cls(
-            w,
+            w.copy(),
             loss,
             gradient,
             h,

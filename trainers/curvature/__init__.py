@@ -1,6 +1,7 @@
 """Curvature of a loss: Hessians by differences, extreme eigenvalues by Lanczos' method.
 
-`training`, `basins` and `outcomes` come in. All that is needed is a loss with its gradient.
+`training`, `basins` and `outcomes` come in. All that is needed is a loss with its gradient; exact
+products with the Hessian are used where the problem offers them.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ __all__ = ["differences", "hessians", "hessians_and_jumps", "largest_curvature"]
 # (ReLU) has fewer of them within a shorter step, and the rounding left, 1e-10, is far below every
 # threshold.
 _STEP = 1e-6
+_EPS = float(np.finfo(float).eps)
 _ROWS = 4096  # parameter vectors in one call
 # Of the curvature: two one-sided differences further apart than this have a kink between them.
 _KINK = 1e-2
@@ -59,13 +60,14 @@ def hessians_and_jumps(evaluate: Evaluate, w: FloatArray) -> tuple[FloatArray, F
     for part, middle, above, below in differences(evaluate, w, _STEP):
         up, down = np.abs(above).max(axis=2), np.abs(below).max(axis=2)
         scale = np.minimum(up, down).max(axis=1, keepdims=True)
-        noise = 1e3 * np.finfo(float).eps / _STEP * np.abs(middle).max(axis=1, keepdims=True)
+        noise = 1e3 * _EPS / _STEP * np.abs(middle).max(axis=1, keepdims=True)
         apart = np.abs(above - below).max(axis=2)
         jumps = apart > _KINK * scale + noise
-        jump[part] = np.where(jumps, apart * _STEP * (1.0 + np.abs(w[part])), 0.0).max(axis=1)
         block = 0.5 * (above + below)
-        smooth = np.where((up < down)[:, :, None], above, below)
-        block = np.where(jumps[:, :, None], smooth, block)
+        if jumps.any():
+            jump[part] = np.where(jumps, apart * _STEP * (1.0 + np.abs(w[part])), 0.0).max(axis=1)
+            smooth = np.where((up < down)[:, :, None], above, below)
+            block = np.where(jumps[:, :, None], smooth, block)
         out[part] = 0.5 * (block + block.transpose(0, 2, 1))
     return out, jump
 
@@ -81,7 +83,8 @@ def largest_curvature(
     identity.
 
     Starts from `direction` (R, P). Returns the estimates (R,), from below, and the directions
-    (R, P). One central difference, two gradients, an iteration.
+    (R, P). One central difference, two gradients, an iteration, also where the problem offers exact
+    products: steps of this length cross kinks, and those who step by the estimate cross them too.
     """
     scale = np.ones_like(w) if scaling is None else scaling
     v = direction / np.linalg.norm(direction, axis=1, keepdims=True)

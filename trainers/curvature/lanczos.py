@@ -2,19 +2,7 @@
 
 The operator of each restart is S H S, with H the Hessian of the loss at its w and S diagonal: the
 identity, or 1 / sqrt(P) for the eigenvalues of P^-1 H under an optimizer's preconditioner P. It is
-known by its products alone, and each of them is one central difference of the gradient, for all
-restarts in one call.
-
-How long the difference is. With d the distance moved to either side, a smooth gradient is wrong by
-d^2 / 6 times its third derivative along the way, and rounding adds about eps |g| / d. In units of
-1 + |w| the two balance near 3e-7 on tanh networks of breast-cancer and wine, where the largest
-curvature is right to 2e-10; at 1e-5 it is right to 2e-8, at 1e-8 to 7e-10. Kinks (ReLU) ask for
-less: one that is stepped over adds its jump / (2 d), which made the largest curvature up to a
-thousand times too large, and the shorter the step, the rarer that is. On breast-cancer with 16
-ReLUs it was off by more than 1 % in 33 % of 256 restarts at 1e-5, in 7 % at 1e-6, in 0.8 % at 1e-7,
-in none at 3e-8. So `STEP` is 3e-8: that costs half a digit of ten. Who needs fewer digits may step
-less. A kink that was met shows in the residual, which is then a large part of the value (measured:
-17 % and more, where it was 0.02 % and less without).
+known by its products alone (`hessian_products`), for all restarts in one call.
 """
 
 from __future__ import annotations
@@ -25,13 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainers.curvature.hessian_products import STEP, HessianProducts, norm
 from trainers.problem import Evaluate, FloatArray, IntArray
 from trainers.randomness import Purpose, generator
 
-__all__ = ["STEP", "Extremes", "Ritz", "extreme_curvatures", "fixed_direction", "lanczos"]
-
-#: Distance from w at which the gradient is taken, in units of 1 + |w|.
-STEP = 3e-8
+__all__ = ["Extremes", "Ritz", "extreme_curvatures", "fixed_direction", "lanczos"]
 
 # A remainder this small beside the operator is the rounding of the differences (near 1e-9) and
 # no direction: the vectors so far span an invariant subspace.
@@ -96,12 +82,13 @@ def lanczos(
     """Lanczos' method with full re-orthogonalisation on S H S at every row of `w` (R, P).
 
     Args:
-        evaluate: loss and gradient; called once an iteration, with 2 R rows.
+        evaluate: loss and gradient, or an `Evaluator`, whose problem may offer products with its
+            Hessian. It is called once an iteration: for a product, else with 2 R rows.
         start (R, P): first directions, of any length; of a row that is zero or not finite a fixed
             pseudo-random one is taken.
         iterations: k. Basis and vectors take 8 R k P bytes each.
         scaling (R, P): the diagonals of S; None for the identity.
-        step: of the differences, in units of 1 + |w|.
+        step: of the differences, where it comes to that, in units of 1 + |w|.
 
     Where the vectors of a row span an invariant subspace, the row goes on with a fixed
     pseudo-random vector orthogonal to them, so that multiple eigenvalues and those that `start`
@@ -117,13 +104,13 @@ def lanczos(
     with np.errstate(all="ignore"):
         known = w if scaling is None else np.concatenate([w, scaling], axis=1)
         alive = np.asarray(np.isfinite(known).all(axis=1))
-        product = _Product(evaluate, w, scaling, alive, step)
+        product = HessianProducts(evaluate, w, scaling, alive, step)
         v = _unit(start, basis[:, :0], np.zeros(restarts))[0]
         scale = np.zeros(restarts)
         for j in range(k):
             basis[:, j] = v
             after = product(v)
-            alive &= np.isfinite(_norm(after))  # a square that overflows is as bad as infinity
+            alive &= np.isfinite(norm(after))  # a square that overflows is as bad as infinity
             if not alive.any():
                 break
             after[~alive] = 0.0
@@ -167,35 +154,6 @@ def extreme_curvatures(
     )
 
 
-class _Product:
-    """S H S times R vectors, by one central difference each."""
-
-    def __init__(
-        self,
-        evaluate: Evaluate,
-        w: FloatArray,
-        scaling: FloatArray | None,
-        sound: NDArray[np.bool_],
-        step: float,
-    ) -> None:
-        self._evaluate, self._scaling = evaluate, scaling
-        self._w = w if sound.all() else np.where(sound[:, None], w, 0.0)
-        self._distance = step * (1.0 + _norm(self._w))
-
-    def __call__(self, v: FloatArray) -> FloatArray:
-        """(R, P) from (R, P)."""
-        move = v if self._scaling is None else self._scaling * v
-        length = _norm(move)
-        h = (self._distance / np.where(length > 0, length, 1.0))[:, None]
-        gradient = self._evaluate(np.concatenate([self._w + h * move, self._w - h * move]))[1]
-        difference = (gradient[: len(v)] - gradient[len(v) :]) / (2.0 * h)
-        return difference if self._scaling is None else self._scaling * difference
-
-
-def _norm(v: FloatArray) -> FloatArray:
-    return np.asarray(np.sqrt(np.einsum("rp,rp->r", v, v)))
-
-
 def _remove(v: FloatArray, basis: FloatArray) -> FloatArray:
     """Take the part along the rows of `basis` (R, j, P) out of `v` (R, P), in place; returns the
     coefficients (R, j). One small matrix a row: rows round alike beside whatever other rows."""
@@ -209,7 +167,7 @@ def _unit(
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """`v` (R, P) at length 1, its length (R,), and where it was no longer than `floor` (R,) or not
     finite, so that a fixed direction orthogonal to `basis` (R, j, P) stands for it."""
-    length = _norm(v)
+    length = norm(v)
     fresh = ~((length > floor) & np.isfinite(length))
     unit = v / np.where(fresh, 1.0, length)[:, None]
     if fresh.any():
@@ -217,7 +175,7 @@ def _unit(
         new = np.tile(fixed_direction(v.shape[1], basis.shape[1]), (len(beside), 1))
         for _ in range(2):
             _remove(new, beside)
-            new /= np.maximum(_norm(new), np.finfo(float).tiny)[:, None]
+            new /= np.maximum(norm(new), np.finfo(float).tiny)[:, None]
         unit[fresh] = new
     return unit, length, fresh
 

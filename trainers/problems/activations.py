@@ -1,4 +1,4 @@
-"""Activations and their slopes, for arrays of any shape, written in place."""
+"""Activations, their slopes and second derivatives, for arrays of any shape, written in place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from scipy.special import erf
 
 from trainers.problem import FloatArray
 
-__all__ = ["ACTIVATIONS", "activate", "slope_of_erf", "times_slope"]
+__all__ = ["ACTIVATIONS", "CURVED", "activate", "bend", "slope_of_erf", "times_slope"]
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "erf", "linear")
+CURVED = ("tanh", "sigmoid", "erf")  # the others' second derivative is 0, but for a kink
 
 _SQRT_HALF, _SQRT_TWO_OVER_PI = 0.5**0.5, (2.0 / np.pi) ** 0.5
 
@@ -51,3 +52,16 @@ def slope_of_erf(z: FloatArray, out: FloatArray) -> None:
     out *= -0.5
     np.exp(out, out=out)
     out *= _SQRT_TWO_OVER_PI
+
+
+def bend(name: str, z: FloatArray, active: FloatArray, moved: FloatArray, out: FloatArray) -> None:
+    """Write into `out` how much the slope of a `CURVED` activation changes, activation''(z) dz,
+    where its value `active` changes by `moved`, activation'(z) dz."""
+    if name == "tanh":
+        np.multiply(active, -2.0, out=out)
+    elif name == "sigmoid":
+        np.multiply(active, -2.0, out=out)
+        out += 1.0
+    else:
+        np.negative(z, out=out)
+    out *= moved

@@ -1,10 +1,7 @@
-"""Fully connected networks: back-propagation for R restarts at once.
+"""Fully connected networks on given data, as a problem.
 
-Layout. Activations are (R, units + 1, N), examples innermost, and the last row of each holds ones,
-so that a bias is one more weight; without biases there is no such row. The inputs are the same for
-all restarts, so one matrix product serves them all in the first layer, forward and backward.
-Everything larger than the weights lives in tiles of restarts that fit the second-level cache and is
-written with `out=`.
+Restarts are passed through the layers in tiles of so many that what they need fits the second-level
+cache.
 """
 
 from __future__ import annotations
@@ -17,7 +14,9 @@ import numpy as np
 from trainers._suggest import nearest
 from trainers.errors import InvalidInput
 from trainers.problem import FloatArray, IntArray, Problem
-from trainers.problems.activations import ACTIVATIONS, activate, slope_of_erf, times_slope
+from trainers.problems.activations import ACTIVATIONS
+from trainers.problems.backpropagation import Examples, Layers, Workspace
+from trainers.problems.r_operator import ROperator
 
 __all__ = ["ACTIVATIONS", "INITIALIZERS", "LOSSES", "Network"]
 
@@ -36,18 +35,6 @@ INITIALIZERS = {
 _TILE_BYTES = (
     2_400_000  # a few second-level caches: less costs calls, more memory traffic (benchmarks/)
 )
-
-
-class _Workspace:
-    """Buffers for one tile of `rows` restarts over `examples` examples; `extra` is 1 with biases,
-    else 0."""
-
-    def __init__(self, rows: int, examples: int, sizes: Sequence[int], extra: int) -> None:
-        self.activations = [np.ones((rows, size + extra, examples)) for size in sizes[1:-1]]
-        self.signals = [np.empty((rows, size, examples)) for size in sizes[1:]]
-        self.spare = [np.empty((rows, size, examples)) for size in sizes[1:]]
-        self.line = np.empty((rows, 1, examples))
-        self.first = np.empty((rows * sizes[1], sizes[0] + extra))
 
 
 class Network(Problem):
@@ -105,20 +92,19 @@ class Network(Problem):
             )
         if not isinstance(biases, bool):
             raise InvalidInput(f"biases = {biases!r} is not valid; give true or false")
-        self.biases, self._extra = biases, int(biases)
+        self.biases = biases
         self.sizes: tuple[int, ...] = (inputs.shape[1], *widths, targets.shape[1])
         self.activation, self.initializer, self.loss = activation, initializer, loss
         self.weight_decay = float(weight_decay)
         self.known_minimum = known_minimum
         self.examples = len(inputs)
-        self._data = _columns(inputs, targets, self._extra)
+        self._data = Examples.of(inputs, targets, biases=biases)
         self._held_out = None
         if held_out is not None and len(held_out[0]):
-            self._held_out = _columns(*held_out, self._extra)
-        ends = np.cumsum([out * (into + self._extra) for into, out in self._layers()])
-        self._blocks = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        self.parameters = int(ends[-1])
-        self._spaces: dict[tuple[int, int], _Workspace] = {}
+            self._held_out = Examples.of(*held_out, biases=biases)
+        self._layers = Layers(self.sizes, activation, loss, biases=biases)
+        self.parameters = self._layers.parameters
+        self._spaces: dict[tuple[int, int, float], Workspace] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_spaces": {}}
@@ -132,16 +118,13 @@ class Network(Problem):
             )
         return widths
 
-    def _layers(self) -> list[tuple[int, int]]:
-        return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
-
     def initial(self, rng: np.random.Generator) -> FloatArray:
         """Weights by the initializer, biases 0; shape (P,)."""
         fan, gain, uniform = INITIALIZERS[self.initializer]
         blocks = []
-        for into, out in self._layers():
+        for into, out in self._layers.pairs():
             deviation = np.sqrt(gain / (into if fan == "in" else (into + out) / 2))
-            block = np.zeros((out, into + self._extra))
+            block = np.zeros((out, into + self._layers.extra))
             if uniform:
                 bound = deviation * np.sqrt(3.0)
                 block[:, :into] = rng.uniform(-bound, bound, (out, into))
@@ -152,7 +135,7 @@ class Network(Problem):
 
     def flops(self) -> float:
         """Multiply-adds count two; an activation or its derivative counts ten."""
-        products = [into * out for into, out in self._layers()]
+        products = [into * out for into, out in self._layers.pairs()]
         units = sum(self.sizes[1:])
         return float(len(self._data[0]) * (4 * products[0] + 6 * sum(products[1:]) + 15 * units))
 
@@ -160,112 +143,54 @@ class Network(Problem):
         self, w: FloatArray, /, batch: IntArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """Loss (R,) and gradient (R, P) at `w` (R, P), on the examples `batch` (B,) or on all."""
-        rows, columns, targets = self._data
-        if batch is not None:
-            rows = rows[batch]
-            columns, targets = np.ascontiguousarray(rows.T), targets[:, batch]
-        restarts, examples = len(w), len(rows)
+        examples = self._data if batch is None else self._data.some(batch)
+        restarts, count = len(w), len(examples.rows)
         gradient = np.empty_like(w)
         loss = np.empty(restarts)
-        tile = self._tile(examples)
+        tile = self._tile(count)
         for a in range(0, restarts, tile):
             part = slice(a, min(a + tile, restarts))
-            space = self._space(part.stop - a, examples)
-            loss[part] = self._forward(w[part], columns, targets, space)
-            self._backward(w[part], gradient[part], rows, columns, space)
+            space = self._space(part.stop - a, count)
+            loss[part] = self._layers.forward(w[part], examples, space)
+            self._layers.backward(w[part], gradient[part], examples, space)
         if self.weight_decay:
             loss += 0.5 * self.weight_decay * np.einsum("rp,rp->r", w, w)
             gradient += self.weight_decay * w
         return loss, gradient
 
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray:
+        """H v (R, P) of the Hessians at `w` (R, P) with `v` (R, P), on all examples: exact, by the
+        R-operator (Pearlmutter 1994). Where the slope of ReLU jumps, that of one of the pieces."""
+        product = np.empty_like(w)
+        count = len(self._data.rows)
+        tile = max(1, self._tile(count) // 2)  # of two workspaces
+        for a in range(0, len(w), tile):
+            part = slice(a, min(a + tile, len(w)))
+            spaces = [self._space(part.stop - a, count, constant) for constant in (1.0, 0.0)]
+            operator = ROperator(self._layers, self._data, w[part], v[part], *spaces)
+            product[part] = operator.hessian_product()
+        if self.weight_decay:
+            product += self.weight_decay * v
+        return product
+
     def validation_loss(self, w: FloatArray) -> FloatArray | None:
         """Loss (R,) on the held-out examples, without the weight decay."""
         if self._held_out is None:
             return None
-        rows, columns, targets = self._held_out
         loss = np.empty(len(w))
+        space = self._space(1, len(self._held_out.rows))
         for r in range(len(w)):
-            loss[r] = self._forward(w[r : r + 1], columns, targets, self._space(1, len(rows)))[0]
+            loss[r] = self._layers.forward(w[r : r + 1], self._held_out, space)[0]
         return loss
 
     def _tile(self, examples: int) -> int:
         each = 8 * examples * (3 * sum(self.sizes[1:]) + len(self.sizes))
         return max(1, _TILE_BYTES // each)
 
-    def _space(self, rows: int, examples: int) -> _Workspace:
-        key = (rows, examples)
+    def _space(self, rows: int, examples: int, constant: float = 1.0) -> Workspace:
+        key = (rows, examples, constant)
         if key not in self._spaces:
-            if len(self._spaces) >= 8:  # shrinking batches leave odd sizes behind
+            if len(self._spaces) >= 12:  # shrinking batches leave odd sizes behind
                 self._spaces.clear()
-            self._spaces[key] = _Workspace(rows, examples, self.sizes, self._extra)
+            self._spaces[key] = self._layers.workspace(*key)
         return self._spaces[key]
-
-    def _weights(self, w: FloatArray, layer: int) -> FloatArray:
-        into, out = self.sizes[layer], self.sizes[layer + 1]
-        return w[:, self._blocks[layer]].reshape(len(w), out, into + self._extra)
-
-    def _forward(
-        self, w: FloatArray, columns: FloatArray, targets: FloatArray, space: _Workspace
-    ) -> FloatArray:
-        """Losses (r,); leaves dJ/d(output) in the last signal and all activations in `space`."""
-        last = len(self.sizes) - 2
-        restarts, examples = len(w), columns.shape[1]
-        for layer in range(last + 1):
-            signal = space.signals[layer]
-            if layer == 0:
-                np.copyto(space.first.reshape(restarts, -1), w[:, self._blocks[0]])
-                np.matmul(space.first, columns, out=signal.reshape(-1, examples))
-            else:
-                np.matmul(self._weights(w, layer), space.activations[layer - 1], out=signal)
-            if layer < last:
-                units = self.sizes[layer + 1]
-                activate(self.activation, signal, space.activations[layer][:, :units])
-                if self.activation == "erf":  # its slope is written in z, which `signal` still is
-                    slope_of_erf(signal, space.spare[layer])
-        signal, spare, line = space.signals[last], space.spare[last], space.line
-        if self.loss == "squared-error":
-            signal -= targets
-            losses = 0.5 * np.einsum("rkn,rkn->r", signal, signal)
-        else:
-            np.max(signal, axis=1, keepdims=True, out=line)
-            signal -= line
-            losses = -(signal.reshape(restarts, -1) @ targets.ravel())
-            np.exp(signal, out=spare)
-            np.sum(spare, axis=1, keepdims=True, out=line)
-            np.divide(spare, line, out=signal)
-            signal -= targets
-            np.log(line, out=line)
-            losses += line.sum(axis=(1, 2))
-        signal /= examples
-        return np.asarray(losses / examples)
-
-    def _backward(
-        self,
-        w: FloatArray,
-        gradient: FloatArray,
-        rows: FloatArray,
-        columns: FloatArray,
-        space: _Workspace,
-    ) -> None:
-        """Fills `gradient` (r, P) from what `_forward` left in `space`."""
-        for layer in range(len(self.sizes) - 2, 0, -1):
-            signal, active = space.signals[layer], space.activations[layer - 1]
-            units = self.sizes[layer]
-            np.matmul(signal, active.transpose(0, 2, 1), out=self._weights(gradient, layer))
-            weights = self._weights(w, layer)[:, :, :units].transpose(0, 2, 1)
-            below = space.signals[layer - 1]
-            if signal.shape[1] == 1:  # an outer product: BLAS is slower than one multiplication
-                np.multiply(weights, signal, out=below)
-            else:
-                np.matmul(weights, signal, out=below)
-            times_slope(self.activation, below, active[:, :units], space.spare[layer - 1])
-        first = np.matmul(space.signals[0].reshape(-1, len(rows)), rows, out=space.first)
-        gradient[:, self._blocks[0]] = first.reshape(len(w), -1)
-
-
-def _columns(
-    inputs: FloatArray, targets: FloatArray, extra: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Inputs with `extra` columns of ones (N, D + extra), the same transposed, targets (K, N)."""
-    rows = np.column_stack([inputs, np.ones((len(inputs), extra))])
-    return rows, np.ascontiguousarray(rows.T), np.ascontiguousarray(targets.T)

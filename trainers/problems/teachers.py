@@ -195,7 +195,7 @@ class TeacherStudent(Network):
         )
         active = np.empty_like(z)
         activate(activation, z, active)
-        self._data = (*self._data[:2], (signs @ active)[None])
+        self._data = self._data._replace(targets=(signs @ active)[None])
         parts = [first, np.append(signs, 0.0)] if biases else [first[:, :-1], signs]
         self.teacher = np.concatenate([part.ravel() for part in parts])
 

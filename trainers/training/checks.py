@@ -33,15 +33,24 @@ def check_returns(problem: Problem, starts: FloatArray) -> None:
         raise InvalidInput(f"{returned} {type(answer).__name__}; it must return loss, gradient")
     shapes = ("loss", (restarts,)), ("gradient", (restarts, parameters))
     for array, (what, shape) in zip(answer, shapes, strict=True):
-        if not isinstance(array, np.ndarray):
-            raise InvalidInput(f"{returned} a {what} of type {type(array).__name__}; give an array")
-        if array.dtype.kind not in "fiu":
-            raise InvalidInput(f"{returned} a {what} of {array.dtype}; give real numbers, float64")
-        if array.shape != shape:
-            raise InvalidInput(
-                f"{returned} a {what} of shape {array.shape} for w of shape {starts.shape}; "
-                f"it must be {shape}"
-            )
+        _check_array(f"{returned} a {what}", array, shape, starts)
+    product: object = problem.hessian_product(given, given)
+    if not np.array_equal(given, starts):
+        raise InvalidInput(f"{name}.hessian_product changed w or v; it must leave them as they are")
+    if product is not None:
+        _check_array(f"{name}.hessian_product returned a product", product, starts.shape, starts)
+
+
+def _check_array(returned: str, array: object, shape: tuple[int, ...], starts: FloatArray) -> None:
+    """Refuse what was `returned` at `starts` if it is not an array of real numbers, of `shape`."""
+    if not isinstance(array, np.ndarray):
+        raise InvalidInput(f"{returned} of type {type(array).__name__}; give an array")
+    if array.dtype.kind not in "fiu":
+        raise InvalidInput(f"{returned} of {array.dtype}; give real numbers, float64")
+    if array.shape != shape:
+        raise InvalidInput(
+            f"{returned} of shape {array.shape} for w of shape {starts.shape}; it must be {shape}"
+        )
 
 
 def check_plan(problem: Problem, plan: TrainingPlan) -> None:

@@ -261,7 +261,7 @@ class _Program:
         if divisor is not None:
             preconditioner = np.ones_like(plan.starts)
             preconditioner[batch.live] = divisor
-        cosine, displacement = batch.tail.summary(batch.live, batch.w, len(plan.starts))
+        cosine, displacement, mean = batch.tail.summary(batch.live, batch.w, state.weights)
         return Trajectories(
             optimizer=self.optimizer,
             learning_rate=plan.learning_rate,
@@ -273,6 +273,7 @@ class _Program:
             diverged_at=state.diverged_at,
             cosine=cosine,
             displacement=displacement,
+            tail_weights=mean,
             preconditioner=preconditioner,
             batch_size=plan.batch_size,
         )

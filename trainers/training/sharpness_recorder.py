@@ -20,10 +20,11 @@ __all__ = ["SharpnessRecorder", "products", "sharpness_steps"]
 # digits (P = 1210), and 20 leave 1e-5.
 _FIRST, _AGAIN = 20, 10
 _MIXED = 0.1
-# Of the differences. Networks of ReLUs are trained towards their kinks, and one that is stepped
-# over makes a spike of thousands: on breast-cancer, gd at 0.05, in 0.7 % of the measurements at
-# 3e-8, in 0.2 % at 1e-8, in none of 3,168 at 1e-9. Rounding is 2e-7 of the value at most (measured
-# on digits, breast-cancer, wine and diabetes with gd, adam and rmsprop), which no curve shows.
+# Of the differences, for problems that offer no products. Networks of ReLUs are trained towards
+# their kinks, and one that is stepped over makes a spike of thousands: on breast-cancer, gd at
+# 0.05, in 0.7 % of the measurements at 3e-8, in 0.2 % at 1e-8, in none of 3,168 at 1e-9. Rounding
+# is 2e-7 of the value at most (measured on digits, breast-cancer, wine and diabetes with gd, adam
+# and rmsprop), which no curve shows.
 _STEP = 1e-9
 
 
@@ -34,7 +35,7 @@ def sharpness_steps(steps: int, every: int) -> IntArray:
 
 
 def products(steps: int, every: int) -> int:
-    """Products with the Hessian, two gradients each, that a training of `steps` steps takes."""
+    """Products with the Hessian, each about two gradients, that a training of `steps` takes."""
     return _FIRST + _AGAIN * (len(sharpness_steps(steps, every)) - 1)
 
 

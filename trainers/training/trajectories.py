@@ -47,6 +47,8 @@ class Trajectories:
         diverged_at (R,): the step of divergence, or -1.
         cosine (R,): mean cosine between successive steps in the tail.
         displacement (R,): net displacement over length of path in the tail.
+        tail_weights (R, P): mean of the parameters over the tail; of a restart that diverged, as
+            `weights`.
         preconditioner (R, P): what the gradient was divided by at the end; None for identity.
         batch_size: None for full batch.
         path (T + 1, R, P): all parameters, when asked for; NaN after divergence.
@@ -64,6 +66,7 @@ class Trajectories:
     diverged_at: IntArray
     cosine: FloatArray
     displacement: FloatArray
+    tail_weights: FloatArray
     preconditioner: FloatArray | None
     batch_size: int | None
     path: FloatArray | None = None

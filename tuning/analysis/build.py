@@ -8,18 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from trainers import Basin, Dynamics
+from trainers import Basin, Dynamics, Evidence, Fall
 from trainers.randomness import Purpose
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.comparisons import compare
+from tuning.analysis.cost import expected_running_time
 from tuning.analysis.distinct_minima import distinct_minima
 from tuning.analysis.explanations import explain, warnings_of
-from tuning.analysis.recommendation import (
-    Verdict,
-    expected_running_time,
-    is_stable,
-    judge,
-    upper_bound,
+from tuning.analysis.judgements import (
+    drift,
+    drifts,
+    found_by,
+    own_bests,
+    share,
+    trapped_by_tolerance,
 )
+from tuning.analysis.recommendation import Verdict, judge
+from tuning.analysis.stability import upper_bound
+from tuning.analysis.status import status_of
 from tuning.report.model import (
     BestStable,
     LossProfile,
@@ -31,7 +37,7 @@ from tuning.report.model import (
 )
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff, fit_cliff
-from tuning.statistics.intervals import Comparison, learning_rate_sensitivity, mcnemar, wilson
+from tuning.statistics.intervals import learning_rate_sensitivity, wilson
 from tuning.trial.result import SettingResult, of_role
 from tuning.trial.setting import Role, Setting
 from tuning.trial.task import sharpness_limit
@@ -43,14 +49,22 @@ def _search_labels(
     spec: JobSpec, results: Sequence[SettingResult], known_minimum: float | None
 ) -> Labels:
     search = of_role(results, Role.SEARCH)
-    return Labels.of(search, known_minimum, spec.outcomes.thresholds)
+    return Labels.of(search, known_minimum, spec.thresholds)
 
 
 def next_confirmations(
     spec: JobSpec, known_minimum: float | None, results: Sequence[SettingResult]
 ) -> list[Setting]:
     """The settings to try next on fresh starts; none when the verdict is final."""
-    return list(judge(results, _search_labels(spec, results, known_minimum), spec).next)
+    return list(_verdict(spec, known_minimum, results).next)
+
+
+def _verdict(
+    spec: JobSpec, known_minimum: float | None, results: Sequence[SettingResult]
+) -> Verdict:
+    """By the search's J* and scale, which confirmations cannot change."""
+    labels = _search_labels(spec, results, known_minimum)
+    return judge([labels.relabelled(r) for r in results], labels, spec)
 
 
 def build_report(
@@ -66,12 +80,17 @@ def build_report(
         problem: its facts, `known_minimum` among them.
     """
     known = problem["known_minimum"]
-    labels = Labels.of(results, known, spec.outcomes.thresholds)
-    verdict = judge(results, _search_labels(spec, results, known), spec)
+    labels = Labels.of(results, known, spec.thresholds)
+    verdict = _verdict(spec, known, results)
+    results = labels.results
     names = list(spec.search.space.optimizers)
-    rows = [_row(r, b, names, verdict, spec) for r, b in zip(results, labels.basins, strict=True)]
+    rows = [
+        _row(r, b, e, labels, names, verdict, spec)
+        for r, b, e in zip(results, labels.basins, labels.evidence, strict=True)
+    ]
     search = of_role(results, Role.SEARCH)
-    tried = tuple(row for row in rows if row.role == Role.SEARCH)
+    of = {role: tuple(row for row in rows if row.role == role) for role in Role}
+    tried = of[Role.SEARCH]
     cliffs = {
         name: c for i, name in enumerate(names) if (c := _cliff(name, i, search, spec)) is not None
     }
@@ -81,20 +100,36 @@ def build_report(
         job=spec.answer_key,
         problem=problem,
         settings=tried,
-        confirmations=tuple(row for row in rows if row.role == Role.CONFIRMATION),
+        confirmations=of[Role.CONFIRMATION],
+        rivals=of[Role.COMPARISON],
         best_stable=best,
-        explanation=explain(verdict, best, tried, spec),
+        explanation=explain(verdict, best, tried, spec, learned=labels.descent > 0),
         cliffs=cliffs,
         minima=minima,
         unseen=unseen,
         best_loss=labels.best if np.isfinite(labels.best) else None,
         best_loss_is_known=labels.known,
+        best_loss_found_by=found_by(labels, names),
+        own_best=own_bests(labels, names),
+        label_drift=drift(labels),
         tolerance=labels.tolerance,
         start_loss=labels.start_loss,
         target=verdict.target,
         sensitivity=_sensitivity(search, names, labels),
-        comparisons=_comparisons(verdict, search, names),
-        warnings=warnings_of(spec, problem, tried, best, cliffs, minima, known=labels.known),
+        comparisons=compare(verdict.confirmed[0], verdict.rivals, verdict.target.loss, names)
+        if verdict.confirmed
+        else {},
+        warnings=warnings_of(
+            spec,
+            problem,
+            tried,
+            best,
+            cliffs,
+            minima,
+            known=labels.known,
+            learned=labels.descent > 0 or not tried,
+            drift=drift(labels) if drifts(labels) else None,
+        ),
         sharpness={
             r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None
         },
@@ -116,6 +151,8 @@ def _sharpness(result: SettingResult, spec: JobSpec) -> SharpnessCurves | None:
 def _row(
     result: SettingResult,
     basins: np.ndarray[Any, Any],
+    evidence: np.ndarray[Any, Any],
+    labels: Labels,
     names: list[str],
     verdict: Verdict,
     spec: JobSpec,
@@ -124,10 +161,10 @@ def _row(
     total = len(table)
     where = Counter(str(b) for b in basins if b is not None)
     doing = Counter(table.dynamics.tolist())
-    joint = Counter(
-        f"{d}/{b or 'none'}" for d, b in zip(table.dynamics.tolist(), basins, strict=True)
-    )
-    undecided = where[Basin.UNDETERMINED]
+    fallen = np.where(table.unstable & ~table.diverged, "unstable", table.dynamics)
+    joint = Counter(f"{d}/{b or 'none'}" for d, b in zip(fallen.tolist(), basins, strict=True))
+    falls, why = Counter(table.fall.tolist()), Counter(str(e) for e in evidence if e is not None)
+    hovers = table.hover[np.isfinite(table.hover)]
     spent, reached = expected_running_time(result, verdict.target.loss)
     ends = np.where(table.diverged, np.inf, table.loss)
     held_out = table.validation_loss[np.isfinite(table.validation_loss)]
@@ -140,12 +177,17 @@ def _row(
         dynamics={d.value: doing[d] for d in Dynamics},
         basins={b.value: where[b] for b in Basin},
         joint=dict(sorted(joint.items())),
+        falls={f.value: falls[f] for f in Fall if falls[f]},
+        hover=float(np.median(hovers)) if hovers.size else None,
+        worst_hover=float(hovers.max()) if hovers.size else None,
+        evidence={e.value: why[e] for e in Evidence},
         unstable=wilson(int(table.unstable.sum()), total),
         diverged=wilson(int(table.diverged.sum()), total),
-        trapped=wilson(where[Basin.LOCAL_MINIMUM], total, undecided=undecided),
-        global_minimum=wilson(where[Basin.GLOBAL_MINIMUM], total, undecided=undecided),
-        unstable_upper=upper_bound(result, spec),
-        stable=is_stable(result, spec),
+        trapped=share(basins, Basin.LOCAL_MINIMUM),
+        global_minimum=share(basins, Basin.GLOBAL_MINIMUM),
+        trapped_at=trapped_by_tolerance(labels, table),
+        unstable_upper=upper_bound(result, spec, verdict.confidences.get(setting.number)),
+        status=status_of(result, verdict, spec),
         loss=_finite(np.quantile(ends, 0.5, method="inverted_cdf")),
         best_loss=_finite(ends.min()),
         validation_loss=float(np.median(held_out)) if held_out.size else None,
@@ -198,6 +240,7 @@ def _best(
         unstable_at_margin=above.unstable,
         unstable_upper_at_margin=above.unstable_upper,
         trapped=at.trapped,
+        trapped_at=at.trapped_at,
         cost=at.cost,
         decades_to_cliff=float(np.log10(cliff / setting.learning_rate)) if cliff else None,
     )
@@ -212,26 +255,4 @@ def _sensitivity(search: list[SettingResult], names: list[str], labels: Labels) 
         if len(np.unique(rates)) >= 2 and np.isfinite(labels.start_loss - labels.best):
             losses = np.array([r.value for r in mine])
             out[name] = learning_rate_sensitivity(rates, losses, labels.start_loss, labels.best)
-    return out
-
-
-def _comparisons(
-    verdict: Verdict, search: list[SettingResult], names: list[str]
-) -> dict[str, Comparison]:
-    """The winner against the cheapest setting of every other optimizer: who reached the target,
-    start by start."""
-    if verdict.best is None:
-        return {}
-    loss, out = verdict.target.loss, {}
-    for i, name in enumerate(names):
-        mine = [
-            r
-            for r in search
-            if r.setting.optimizer == i and r.setting.optimizer != verdict.best.setting.optimizer
-        ]
-        if mine:
-            rival = min(mine, key=lambda r: expected_running_time(r, loss))
-            out[name] = mcnemar(
-                *(np.isfinite(r.curves.steps_to(loss)) for r in (verdict.best, rival))
-            )
     return out

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers import Point
+from trainers import Basin, Point
+from trainers.judging.intervals import TIGHT
 from tuning.analysis.basin_labels import Labels
 from tuning.report.model import Minimum
 from tuning.statistics.intervals import UnseenMass, unseen_mass
-from tuning.trial.result import SettingResult
+from tuning.trial.result import Restarts, SettingResult
 
 __all__ = ["distinct_minima"]
 
@@ -21,8 +22,9 @@ __all__ = ["distinct_minima"]
 # differences within 1e-4 of the bottom.
 _SAME_LOSS = 1e-9
 _SAME_CURVATURE = 1e-2
-# Those at a jump of the gradient are known to `Thresholds.settled` of the descent.
+# Those at a jump of the gradient are known to `Thresholds.negligible` of the descent.
 _SAME_FLAT_LOSS = 1e-6
+_KINDS = {Point.MINIMUM: 0, Point.FLAT: 1, Point.UNDETERMINED: 2}
 
 
 def distinct_minima(
@@ -31,8 +33,9 @@ def distinct_minima(
     """The minima found, the lowest first, and the starts' mass that may lead to others.
 
     Strict ones are told apart by loss and curvature. Those that are flat in some directions by loss
-    alone: their curvatures change along the bottom. Points at rest that are no minimum, and those
-    at infinity, are left out.
+    alone: their curvatures change along the bottom. What is not proven, but reached J* or is known
+    to a quarter of the tolerance, by levels that are further apart than the tolerance. Points at
+    rest that are no minimum, and those at infinity, are left out.
 
     One start that ends in one minimum under many settings is one sighting: settings share their
     starts, and counting them all would make the unseen look smaller than it is.
@@ -44,32 +47,40 @@ def distinct_minima(
             t.smallest_curvature[i],
             r.setting.number,
             r.setting.starts[i],
-            t.point[i] == Point.FLAT,
+            _KINDS[t.point[i]],
         )
         for r in results
         for t in (r.restarts,)
-        for i in np.flatnonzero((t.point == Point.MINIMUM) | (t.point == Point.FLAT))
+        for i in np.flatnonzero(_seen(t, labels))
     ]
     if not rows:
         return (), None
     table = np.array(rows, dtype=np.float64)
     descent = max(labels.start_loss - labels.best, 0.0)
-    flat = table[:, 5] > 0
+    strict, flat, open_ = (table[table[:, 5] == kind] for kind in range(3))
     leveled = [
         (float(level[:, 0].min()), members)
-        for level in _split(table[~flat], table[~flat][:, 0], _SAME_LOSS * descent)
+        for level in _split(strict, strict[:, 0], _SAME_LOSS * descent)
         for members in _split(level, np.log(np.maximum(level[:, 1], 1e-300)), _SAME_CURVATURE)
     ]
-    leveled += [
-        (float(level[:, 0].min()), level)
-        for level in _split(table[flat], table[flat][:, 0], _SAME_FLAT_LOSS * descent)
-    ]
+    for rows_of, gap in ((flat, _SAME_FLAT_LOSS * descent), (open_, labels.tolerance)):
+        leveled += [
+            (float(level[:, 0].min()), level) for level in _split(rows_of, rows_of[:, 0], gap)
+        ]
     groups = [members for _, members in sorted(leveled, key=lambda pair: pair[0])]
     sightings = [len(np.unique(members[:, 4])) for members in groups]
     # Starts are what was drawn at random, so it is their number that bounds an unseen basin.
     better = 1.0 - 0.05 ** (1.0 / len(np.unique(table[:, 4])))
     found = tuple(_minimum(members, labels, descent) for members in groups)
     return found, replace(unseen_mass(sightings), better_high=better)
+
+
+def _seen(table: Restarts, labels: Labels) -> NDArray[np.bool_]:
+    """Which restarts (R,) are known to have come to a minimum, or to the level of one."""
+    proven = (table.point == Point.MINIMUM) | (table.point == Point.FLAT)
+    known = table.basin_loss - table.lower_bound <= TIGHT * labels.tolerance
+    known |= labels.basins_of(table) == Basin.GLOBAL_MINIMUM
+    return np.asarray(proven | ((table.point == Point.UNDETERMINED) & known))
 
 
 def _minimum(members: NDArray[np.float64], labels: Labels, descent: float) -> Minimum:
@@ -85,7 +96,8 @@ def _minimum(members: NDArray[np.float64], labels: Labels, descent: float) -> Mi
         largest_curvature=largest,
         gd_limit=2.0 / largest if largest > 0 else None,
         found_by=dict(sorted(counts.items())),
-        flat=bool(members[0, 5]),
+        flat=members[0, 5] == _KINDS[Point.FLAT],
+        by_level=members[0, 5] == _KINDS[Point.UNDETERMINED],
     )
 
 

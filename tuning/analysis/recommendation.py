@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.comparisons import Rival, rivals_of
+from tuning.analysis.cost import expected_running_time
+from tuning.analysis.stability import fails, is_stable, looks_stable
 from tuning.report.model import Target
 from tuning.spec.job import JobSpec
 from tuning.spec.search_space import LEARNING_RATE
-from tuning.statistics.intervals import (
-    clopper_pearson_lower,
-    clopper_pearson_upper,
-    restarts_needed,
-)
+from tuning.statistics.spending import Share, spend
 from tuning.trial.result import SettingResult, of_role
 from tuning.trial.setting import Block, Role, Setting
 
-__all__ = ["Verdict", "expected_running_time", "find_target", "is_stable", "judge", "upper_bound"]
+__all__ = ["Verdict", "find_target", "judge"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,10 @@ class Verdict:
         confirmed: the winner's results on fresh starts, at its rate and at margin times it.
         refused: candidates that failed their confirmation, each with its results on fresh starts.
         candidates: how many settings looked stable in the search.
-        next: settings still to be tried; empty once the verdict is final.
+        confidences: setting number -> confidence of the bound that decided its confirmation; above
+            the job's where several candidates may be tried.
+        rivals: optimizer -> its best setting, to be compared with the winner; empty without one.
+        next: settings still to be tried; empty once nothing is left to ask.
     """
 
     target: Target
@@ -40,37 +42,19 @@ class Verdict:
     confirmed: tuple[SettingResult, ...]
     refused: tuple[tuple[SettingResult, tuple[SettingResult, ...]], ...]
     candidates: int
+    confidences: Mapping[int, float]
+    rivals: Mapping[int, Rival]
     next: tuple[Setting, ...]
 
-
-def upper_bound(result: SettingResult, spec: JobSpec) -> float:
-    """One-sided Clopper-Pearson bound on P(unstable) at the job's confidence."""
-    unstable = result.restarts.unstable
-    return clopper_pearson_upper(int(unstable.sum()), len(unstable), spec.stability.confidence)
-
-
-def is_stable(result: SettingResult, spec: JobSpec) -> bool:
-    """Whether the bound is at most `max_unstable`."""
-    return upper_bound(result, spec) <= spec.stability.max_unstable
+    def speaks_against(self, result: SettingResult) -> bool:
+        """Whether fresh starts refused this setting, or a lower rate of its optimizer: whatever
+        failed at a lower rate, or a lower margin, is no safer here."""
+        return any(_no_safer(result, than=refused) for refused, _ in self.refused)
 
 
-def expected_running_time(result: SettingResult, target: float) -> tuple[float, int]:
-    """Steps spent by all restarts for each that reached `target`, or infinite; and how many did.
-
-    The expected running time of the COCO platform (Hansen et al. 2021): a restart that reached the
-    target spent the steps until then, one that diverged those until it left, any other all of them.
-    """
-    steps = result.curves.steps_to(target)
-    reached = np.isfinite(steps)
-    left = np.where(result.restarts.diverged, result.restarts.diverged_at, result.curves.steps[-1])
-    count = int(reached.sum())
-    return (float(np.where(reached, steps, left).sum() / count) if count else float("inf")), count
-
-
-def _fails(result: SettingResult, spec: JobSpec) -> bool:
-    unstable = result.restarts.unstable
-    low = clopper_pearson_lower(int(unstable.sum()), len(unstable), spec.stability.confidence)
-    return low > spec.stability.max_unstable
+def _no_safer(result: SettingResult, than: SettingResult) -> bool:
+    here, there = result.setting, than.setting
+    return here.optimizer == there.optimizer and here.learning_rate >= there.learning_rate
 
 
 def _candidates(search: Sequence[SettingResult], spec: JobSpec) -> list[SettingResult]:
@@ -79,18 +63,15 @@ def _candidates(search: Sequence[SettingResult], spec: JobSpec) -> list[SettingR
     With fewer restarts than the bound needs, no setting can prove itself here; then one without any
     unstable restart is a candidate, and the confirmation, which has enough, decides.
     """
-    needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
-    failing = [(r.setting.optimizer, r.setting.learning_rate) for r in search if _fails(r, spec)]
+    failing = [(r.setting.optimizer, r.setting.learning_rate) for r in search if fails(r, spec)]
     chosen = []
     for result in search:
         here = result.setting
-        count = int(result.restarts.unstable.sum())
-        stable = is_stable(result, spec) if len(here.starts) >= needed else count == 0
         reach = here.learning_rate * spec.stability.margin
         unsafe = any(
             o == here.optimizer and here.learning_rate <= rate <= reach for o, rate in failing
         )
-        if stable and not unsafe:
+        if looks_stable(result, spec) and not unsafe:
             chosen.append(result)
     return chosen
 
@@ -126,53 +107,81 @@ def find_target(candidates: Sequence[SettingResult], labels: Labels, spec: JobSp
 def judge(results: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Verdict:
     """The verdict, as far as it goes, on the results of the search and then those on fresh starts.
 
+    The confidence is that of the whole procedure: at most 1 - confidence of jobs recommend a rate
+    whose P(unstable), or that at margin times it, is above `max_unstable`. Candidate after
+    candidate is tried until one holds, so each gets a share of that error (`spend`). A candidate
+    is unstable if it is at either of its two rates, so both bounds must hold and each has the whole
+    share (an intersection-union test; Berger 1982). The search says which candidates are tried, in
+    which order and on how many starts, and knows nothing of the fresh starts.
+
     Args:
         labels: of the search alone, so that confirmations cannot change what they confirm.
     """
-    search, fresh = of_role(results, Role.SEARCH), of_role(results, Role.CONFIRMATION)
-    candidates = _candidates(search, spec)
+    search = of_role(results, Role.SEARCH)
+    # Where nothing lies below the starts, nothing says that any rate learns.
+    candidates = _candidates(search, spec) if labels.descent > 0 else []
     target = find_target(candidates, labels, spec)
+    ranked = sorted(candidates, key=lambda r: _rank(r, target, spec))
+    fresh = {r.setting.blocks: r for r in of_role(results, Role.CONFIRMATION)}
     refused: list[tuple[SettingResult, tuple[SettingResult, ...]]] = []
-    margin = spec.stability.margin
-    number = spec.search.settings
-    for candidate in sorted(candidates, key=lambda r: _rank(r, target, spec)):
-        here = candidate.setting
-        # Whatever failed at a lower rate, or a lower margin, is no safer here.
-        if any(
-            r.setting.optimizer == here.optimizer and r.setting.learning_rate <= here.learning_rate
-            for r, _ in refused
-        ):
-            continue
-        rates = (
-            [here.learning_rate]
-            if margin == 1
-            else [here.learning_rate, margin * here.learning_rate]
+    confidences: dict[int, float] = {}
+
+    def verdict(
+        best: SettingResult | None = None,
+        confirmed: tuple[SettingResult, ...] = (),
+        rivals: Mapping[int, Rival] | None = None,
+        role: Role = Role.CONFIRMATION,
+        missing: Sequence[Block] = (),
+    ) -> Verdict:
+        following = (Setting(len(results) + i, role, (b,)) for i, b in enumerate(missing))
+        return Verdict(
+            target,
+            best,
+            confirmed,
+            tuple(refused),
+            len(candidates),
+            confidences,
+            rivals or {},
+            tuple(following),
         )
-        wanted = [
-            Setting(
-                number + i,
-                Role.CONFIRMATION,
-                (
-                    Block(
-                        here.optimizer,
-                        {**here.hyperparameters, LEARNING_RATE: rate},
-                        _fresh_starts(spec),
-                    ),
-                ),
-            )
-            for i, rate in enumerate(rates)
-        ]
-        number += len(rates)
-        trial = tuple(fresh[: len(rates)])
-        fresh = fresh[len(rates) :]
-        if len(trial) < len(rates):
-            return Verdict(
-                target, None, (), tuple(refused), len(candidates), tuple(wanted[len(trial) :])
-            )
-        if all(is_stable(r, spec) for r in trial):
-            return Verdict(target, candidate, trial, tuple(refused), len(candidates), ())
+
+    for candidate, share in _attempts(ranked, spec):
+        wanted = _trial(candidate, share, spec)
+        trial = tuple(fresh[(block,)] for block in wanted if (block,) in fresh)
+        confidences |= {r.setting.number: share.confidence for r in trial}
+        if missing := [block for block in wanted if (block,) not in fresh]:
+            return verdict(missing=missing)
+        if all(is_stable(r, spec, share.confidence) for r in trial):
+            others = [r for r in ranked if not any(_no_safer(r, than=bad) for bad, _ in refused)]
+            rivals = rivals_of(candidate, trial[0], others, results, spec)
+            untrained = [r.wanted for r in rivals.values() if r.wanted and r.fresh is None]
+            return verdict(candidate, trial, rivals, Role.COMPARISON, untrained)
         refused.append((candidate, trial))
-    return Verdict(target, None, (), tuple(refused), len(candidates), ())
+    return verdict()
+
+
+def _attempts(ranked: Sequence[SettingResult], spec: JobSpec) -> list[tuple[SettingResult, Share]]:
+    """The candidates that are tried, in order, each if all before it fail; and what each gets."""
+    tried: list[SettingResult] = []
+    for candidate in ranked:
+        if not any(_no_safer(candidate, than=earlier) for earlier in tried):
+            tried.append(candidate)
+    limits, least = spec.stability, spec.training.restarts
+    shares = spend(len(tried), limits.max_unstable, limits.confidence, least)
+    return list(zip(tried, shares, strict=True))
+
+
+def _trial(candidate: SettingResult, share: Share, spec: JobSpec) -> list[Block]:
+    """The candidate at its rate and at margin times it, on starts that the search did not use."""
+    here, margin, first = candidate.setting, spec.stability.margin, spec.training.restarts
+    rates = (
+        [here.learning_rate] if margin == 1 else [here.learning_rate, margin * here.learning_rate]
+    )
+    starts = tuple(range(first, first + share.trials))
+    return [
+        Block(here.optimizer, {**here.hyperparameters, LEARNING_RATE: rate}, starts)
+        for rate in rates
+    ]
 
 
 def _rank(result: SettingResult, target: Target, spec: JobSpec) -> tuple[float, float, float]:
@@ -182,10 +191,3 @@ def _rank(result: SettingResult, target: Target, spec: JobSpec) -> tuple[float, 
         seen = result.restarts.validation_loss
         first = float(np.nanmedian(seen)) if np.isfinite(seen).any() else float("inf")
     return first, result.value, result.setting.learning_rate
-
-
-def _fresh_starts(spec: JobSpec) -> tuple[int, ...]:
-    """Those after the search's: as many, or as many as the bound needs."""
-    first = spec.training.restarts
-    needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
-    return tuple(range(first, first + max(first, needed)))

@@ -178,26 +178,6 @@ def report(job_id: str, form: str, output: str | None) -> ExitCode:
 
 
 @click.command()
-@job_argument
-@click.option("--setting", type=int, required=True, help="Its number, as in the report as csv.")
-@click.option("--restart", type=int, required=True, help="Index of the restart.")
-@json_option
-def replay(job_id: str, setting: int, restart: int, as_json: bool) -> ExitCode:
-    """Train one restart of a job again, bit for bit, and say what became of it.
-
-    Of a job with `sharpness_every` under [training] it also shows the sharpness along the way.
-    """
-    from tuning.cli.replay_view import replay_dict, replay_lines
-    from tuning.runner.replay import replay as train_again
-
-    again = train_again(job_id, setting=setting, restart=restart)
-    click.echo(
-        json.dumps(replay_dict(again), indent=2) if as_json else "\n".join(replay_lines(again))
-    )
-    return ExitCode.FAILED if again.differences else ExitCode.DONE
-
-
-@click.command()
 @json_option
 def problems(as_json: bool) -> ExitCode:
     """List the built-in problems with their parameters and defaults."""
@@ -258,4 +238,4 @@ def ui(port: int) -> ExitCode:
     return serve(port, click.echo)
 
 
-COMMANDS = (check, list_jobs, status, report, replay, problems, optimizers, ui)
+COMMANDS = (check, list_jobs, status, report, problems, optimizers, ui)

@@ -17,6 +17,7 @@ from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from tuning.cli.cluster import CLUSTER_COMMANDS
 from tuning.cli.exit_codes import ExitCode
 from tuning.cli.inspect import COMMANDS, job_argument, json_option, summary
+from tuning.cli.one_restart import RESTART_COMMANDS
 from tuning.jobs.files import MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _explained(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-for command in (*COMMANDS, *CLUSTER_COMMANDS):
+for command in (*COMMANDS, *RESTART_COMMANDS, *CLUSTER_COMMANDS):
     cli.add_command(command)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trainers import Dynamics
-from tuning.report.formatting import number, percent, rate, rate_cell
-from tuning.report.labels import SHORT
+from tuning.report.formatting import MISSING, number, percent, rate, rate_cell, short_percent
+from tuning.report.labels import FALLS, SHORT
 from tuning.report.model import SettingRow
 
 __all__ = ["Column", "Narrow", "columns"]
@@ -39,25 +39,34 @@ class Column:
     narrow: Narrow | None = None
 
 
-def columns(*, validated: bool) -> list[Column]:
-    """From left to right. `validated`: whether any setting has a loss on held-out examples."""
+def columns(rows: Sequence[SettingRow]) -> list[Column]:
+    """From left to right, for the settings `rows`: what none of them has gets no column."""
+    validated = any(row.validation_loss is not None for row in rows)
+    seen = [d for d in Dynamics if any(row.dynamics.get(d) for row in rows)]
     validation = [Column("validation loss", lambda row: number(row.validation_loss))]
     return [
+        Column("status", lambda row: row.status),
         Column(
             "learning rate",
             lambda row: number(row.learning_rate),
             Narrow("rate", lambda row, _: number(row.learning_rate), (8, 7)),
         ),
-        *map(_count_of, Dynamics),
+        *map(_count_of, seen),
         Column("unstable [95\N{NO-BREAK SPACE}%] (count)", lambda row: rate(row.unstable)),
         Column("at most", lambda row: percent(row.unstable_upper)),
+        Column("why", _why),
+        Column(
+            "hover: median, worst",
+            lambda row: f"{percent(row.hover)}, {percent(row.worst_hover)}",
+            Narrow("hover,\n%", lambda row, _: short_percent(row.hover), (6, 5)),
+        ),
         Column(
             "trapped [95\N{NO-BREAK SPACE}%] (count)",
             lambda row: rate(row.trapped),
             Narrow(
                 "trapped, %",
                 lambda row, wide: rate_cell(row.trapped, short=not wide),
-                (26, 19),
+                (24, 19),
                 wraps=True,
             ),
         ),
@@ -71,9 +80,13 @@ def columns(*, validated: bool) -> list[Column]:
         Column(
             "cost",
             lambda row: number(row.cost),
-            Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (8, 6)),
+            Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (7, 6)),
         ),
     ]
+
+
+def _why(row: SettingRow) -> str:
+    return ", ".join(f"{n} {FALLS[reason]}" for reason, n in row.falls.items()) or MISSING
 
 
 def _count_of(dynamics: Dynamics) -> Column:

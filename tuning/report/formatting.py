@@ -7,6 +7,7 @@ import math
 from tuning.statistics.intervals import Rate
 
 __all__ = [
+    "MISSING",
     "count",
     "decades",
     "interval",
@@ -16,6 +17,7 @@ __all__ = [
     "rate",
     "rate_cell",
     "seconds",
+    "short_percent",
 ]
 
 MISSING = "–"
@@ -50,10 +52,20 @@ def percent(fraction: float | None) -> str:
     return MISSING if fraction is None or not math.isfinite(fraction) else f"{_percent(fraction)} %"
 
 
+def short_percent(fraction: float | None) -> str:
+    """As `percent`, under a heading that says %."""
+    return _percent(fraction)
+
+
 def rate(value: Rate) -> str:
-    """Estimate, interval and count: `12.5 % [6.5, 22.8] (8/64)`."""
+    """Estimate, interval and count: `12.5 % [6.5, 22.8] (8/64)`; or `not judged (52 of 64)`; a dash
+    where there was nothing to judge."""
+    if _nothing(value):
+        return MISSING
+    if _not_judged(value):
+        return f"not judged ({count(value.undecided)} of {count(value.total)})"
     sign = "" if value.estimate is None else " %"
-    undecided = f", {value.undecided} undecided" if value.undecided else ""
+    undecided = f", {value.undecided} not judged" if value.undecided else ""
     bounds = f"[{_percent(value.low)}, {_percent(value.high)}]"
     return f"{_percent(value.estimate)}{sign} {bounds} ({value.count}/{value.total}{undecided})"
 
@@ -61,10 +73,22 @@ def rate(value: Rate) -> str:
 def rate_cell(value: Rate, *, short: bool = False) -> str:
     """As `rate`, under a heading that says %: `12.5 [6.5, 22.8] (8/64, 3?)`; `short` has whole
     percents."""
+    if _nothing(value):
+        return MISSING
+    if _not_judged(value):
+        return f"not judged ({value.undecided}/{value.total})"
     digits = 0 if short else 1
     undecided = f", {value.undecided}?" if value.undecided else ""
     bounds = f"[{_percent(value.low, digits)}, {_percent(value.high, digits)}]"
     return f"{_percent(value.estimate, digits)} {bounds} ({value.count}/{value.total}{undecided})"
+
+
+def _nothing(value: Rate) -> bool:
+    return 0 < value.total == value.absent
+
+
+def _not_judged(value: Rate) -> bool:
+    return value.estimate is None and value.undecided > 0
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuning.report import formatting, text
 from tuning.report.columns import columns
 from tuning.report.export import to_toml
-from tuning.report.labels import GLOSSARY
+from tuning.report.labels import GLOSSARY, MARKS, STATUS_COLOURS
 from tuning.report.model import Report
 from tuning.report.plots.all import pictures
 
@@ -69,6 +69,8 @@ def _template(name: str) -> Template:
         "plain": formatting.plain,
         "seconds": formatting.seconds,
         "thousands": formatting.count,
+        "mark": MARKS.__getitem__,
+        "colour": STATUS_COLOURS.__getitem__,
     }
     return environment.get_template(name)
 
@@ -86,7 +88,6 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "title": text.title(report),
         "headline": text.headline(report),
         "bounds": text.bounds(report),
-        "best_number": None if best is None else best.number,
         "hyperparameters": {} if best is None else best.hyperparameters,
         "pictures": [
             (name.removesuffix(".png"), b64encode(png).decode(), _width(png) // 2, _CAPTIONS[name])
@@ -94,16 +95,17 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         ],
         "settings": text.sorted_settings(report.settings),
         "confirmations": text.sorted_settings(report.confirmations),
+        "rivals": text.sorted_settings(report.rivals),
         "basins": text.basin_sentences(report),
         "flat": text.FLAT,
+        "level": text.LEVEL,
         "cliffs": text.cliff_sentences(report),
         "comparisons": text.comparison_sentences(report),
         "sharpness": text.sharpness_sentences(report),
         "unseen": text.unseen_sentences(report.unseen),
         "reference": text.reference(report),
         "glossary": GLOSSARY,
+        "marks": text.marks(),
         "job": to_toml(report.job),
-        "columns": columns(
-            validated=any(row.validation_loss is not None for row in report.settings)
-        ),
+        "columns": columns(report.settings),
     }

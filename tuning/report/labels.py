@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainers import Basin, Dynamics
+from trainers import Basin, Dynamics, Fall
+from tuning.report.status import Status
 
-__all__ = ["GLOSSARY", "MIXED", "PALETTE", "SHORT", "STABLE", "STACKS", "UNSTABLE", "stack"]
+__all__ = [
+    "FALLS",
+    "GLOSSARY",
+    "MARKS",
+    "MIXED",
+    "PALETTE",
+    "SHORT",
+    "STABLE",
+    "STACKS",
+    "STATUS_COLOURS",
+    "UNSTABLE",
+    "stack",
+]
 
 BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE = (
     "#0072b2",
@@ -24,12 +37,37 @@ PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 #: Of a setting: most of its restarts are stable, some are not, most are not.
 STABLE, MIXED, UNSTABLE = BLUE, ORANGE, VERMILION
 
+#: Of a setting: how far it came.
+STATUS_COLOURS: dict[Status, str] = {
+    Status.RECOMMENDED: GREEN,
+    Status.CONFIRMED: BLUE,
+    Status.LOOKS_STABLE: SKY,
+    Status.UNDECIDED: ORANGE,
+    Status.UNSTABLE: VERMILION,
+}
+#: The same where there is room for one character.
+MARKS: dict[Status, str] = {
+    Status.RECOMMENDED: "★",
+    Status.CONFIRMED: "☆",
+    Status.LOOKS_STABLE: "✓",
+    Status.UNDECIDED: "·",
+    Status.UNSTABLE: "✗",
+}
+
 #: Headings of narrow columns, broken where they may be.
 SHORT = {
-    Dynamics.SETTLED: "settled",
-    Dynamics.DESCENDING: "descend-\ning",
+    Dynamics.SETTLED: "set-\ntled",
+    Dynamics.DESCENDING: "de-\nscend-\ning",
+    Dynamics.HOVERING: "hover-\ning",
     Dynamics.OSCILLATING: "oscil-\nlating",
-    Dynamics.DIVERGED: "diverged",
+    Dynamics.DIVERGED: "di-\nverged",
+}
+
+#: Why restarts are unstable, in a few words.
+FALLS: dict[str, str] = {
+    Fall.DIVERGED: "diverged",
+    Fall.SWINGS: "swing",
+    Fall.ABOVE_START: "end above their start",
 }
 
 #: Word -> what it means.
@@ -37,23 +75,32 @@ GLOSSARY: dict[str, str] = {
     "setting": "an optimizer with all its hyperparameters, the learning rate first",
     "restart": "one random start trained under one setting; restart i starts from the same "
     "weights everywhere",
-    "settled": "what is left to gain is negligible",
+    "settled": "through the tail, nothing is left to gain that anybody would read",
     "descending": "the loss was still falling when the steps ended",
+    "hovering": "no progress, held off the bottom by the noise of the mini-batches",
     "oscillating": "no progress, while the steps bounce to and fro",
     "diverged": "the loss or the weights grew without bound",
-    "unstable": "diverged or oscillating",
-    "stable": (
-        "the upper Clopper-Pearson bound on P(unstable) is within the limit, at this learning rate "
-        "and, for the recommended one, at the safety factor times it"
-    ),
+    "descent": "from the median loss of the starts down to J*",
+    "hover": "how high the tail is over the bottom below it, in parts of the descent: its 90th "
+    "percentile",
+    "unstable": "fallen: it diverged, swings or hovers too high without progress, or ends above "
+    "its start; of a setting: the lower Clopper-Pearson bound on P(unstable) is above the limit",
+    "not judged": "the bottom below is known too little to tell trapped from not",
+    "recommended": "the first, by cost, of the settings that look stable that was confirmed; the "
+    "confidence is that of the whole procedure, however many were tried",
+    "confirmed": "on fresh starts the upper Clopper-Pearson bound on P(unstable) was within the "
+    "limit, at the learning rate and at the safety factor times it",
+    "looks stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
+    "learning rate or, with too few restarts for any bound, none was unstable",
+    "undecided": "neither shown to be within the limit nor above it; or it looked stable, and "
+    "fresh starts did not confirm it or a lower rate of its optimizer",
     "global minimum": "within the tolerance of J*, the lowest loss that is known",
-    "local minimum": "a minimum above that tolerance, whether it curves up in all directions or is "
-    "flat in some",
-    "trapped": "in a local minimum: gradient flow from where the restart ended leads there",
+    "local minimum": "the bottom below is above that tolerance",
+    "trapped": "in a local minimum: the descent from where the restart ended leads to no lower",
     "saddle": "at rest where some direction curves down",
     "plateau": "no minimum is there: the loss is flat all around, a small push finds a way down, "
     "or the loss falls for ever as the weights grow (a minimum at infinity)",
-    "undetermined": "the bottom was not reached; such restarts widen the intervals",
+    "undetermined": "not judged; such restarts widen the intervals",
     "cliff": "the learning rate at which an optimizer stops being stable",
     "cost": "steps spent by all restarts for each one that reached the target loss",
     "sharpness": "the largest curvature λ; gradient descent cannot stay where the rate is above "
@@ -65,12 +112,12 @@ GLOSSARY: dict[str, str] = {
 #: What a restart can have become, from the bottom of a bar up, and its colour.
 STACKS: dict[str, str] = {
     "settled in the global minimum": BLUE,
-    "descending to the global minimum": SKY,
+    "bound for the global minimum": SKY,
     "trapped: settled in a local minimum": ORANGE,
-    "trapped: descending to a local minimum": "#f7dca0",
+    "trapped: bound for a local minimum": "#f7dca0",
     "on a plateau or at a saddle": GREEN,
-    "undetermined": "#c4c9cf",
-    "oscillating": PURPLE,
+    "not judged": "#c4c9cf",
+    "unstable: swings or hovers": PURPLE,
     "diverged": "#43203a",
 }
 
@@ -86,16 +133,18 @@ def stack(joint: Mapping[str, int]) -> dict[str, int]:
 
 def _stack_of(dynamics: str, basin: str) -> str:
     match dynamics, basin:
-        case ((Dynamics.DIVERGED | Dynamics.OSCILLATING), _):
-            return str(dynamics)
+        case Dynamics.DIVERGED, _:
+            return "diverged"
+        case "unstable", _:
+            return "unstable: swings or hovers"
         case Dynamics.SETTLED, Basin.GLOBAL_MINIMUM:
             return "settled in the global minimum"
         case _, Basin.GLOBAL_MINIMUM:
-            return "descending to the global minimum"
+            return "bound for the global minimum"
         case Dynamics.SETTLED, Basin.LOCAL_MINIMUM:
             return "trapped: settled in a local minimum"
         case _, Basin.LOCAL_MINIMUM:
-            return "trapped: descending to a local minimum"
+            return "trapped: bound for a local minimum"
         case _, (Basin.PLATEAU | Basin.SADDLE):
             return "on a plateau or at a saddle"
-    return "undetermined"
+    return "not judged"

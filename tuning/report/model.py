@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuning.report.comparison import RivalComparison
 from tuning.report.plot_data import LossProfile, Paths, QuantileCurves, SharpnessCurves
+from tuning.report.rows import BestStable, SettingRow
+from tuning.report.status import Status
 from tuning.statistics.cliff import Cliff
-from tuning.statistics.intervals import Comparison, Rate, UnseenMass
+from tuning.statistics.intervals import Rate, UnseenMass
 
 if TYPE_CHECKING:
     import pandas
@@ -23,86 +26,18 @@ __all__ = [
     "BestStable",
     "LossProfile",
     "Minimum",
+    "OwnBest",
     "Paths",
     "QuantileCurves",
     "Report",
     "RunFacts",
     "SettingRow",
     "SharpnessCurves",
+    "Status",
     "Target",
 ]
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SettingRow:
-    """One setting and what became of its restarts.
-
-    Attributes:
-        number: of the trial in the study.
-        optimizer: its name with the hyperparameters that are not the default, as in
-            `adam(beta1=0.8)`.
-        learning_rate: the rate. role: search or confirmation. restarts: R.
-        dynamics, basins: how many restarts had each label; diverged restarts have no basin.
-        joint: how many had each pair of labels, as in `settled/global-minimum` and `diverged/none`.
-        unstable, diverged, trapped, global_minimum: rates over all R, with 95 % Wilson intervals;
-            undecided restarts widen those of trapped and global_minimum.
-        unstable_upper: one-sided Clopper-Pearson bound at the job's confidence.
-        stable: whether that bound is at most `max_unstable` at this rate.
-        loss: median over the restarts of the loss where they ended, None if over half of them
-            diverged.
-        best_loss: the lowest of them. validation_loss: median on held-out examples.
-        reached: how many restarts reached the target. cost: steps spent by all restarts for each
-            that did, None if none did.
-    """
-
-    number: int
-    optimizer: str
-    learning_rate: float
-    role: str
-    restarts: int
-    dynamics: Mapping[str, int]
-    basins: Mapping[str, int]
-    joint: Mapping[str, int]
-    unstable: Rate
-    diverged: Rate
-    trapped: Rate
-    global_minimum: Rate
-    unstable_upper: float
-    stable: bool
-    loss: float | None
-    best_loss: float | None
-    validation_loss: float | None
-    reached: int
-    cost: float | None
-
-
-@dataclass(frozen=True)
-class BestStable:
-    """The recommended setting.
-
-    Attributes:
-        number: of the chosen setting. optimizer, hyperparameters, learning_rate: what to use.
-        unstable, trapped: rates on the fresh starts that confirmed it.
-        unstable_upper: Clopper-Pearson bound on P(unstable) there. margin: the safety factor.
-        unstable_at_margin: rate at margin times the learning rate, on the same fresh starts.
-        unstable_upper_at_margin: its bound. cost: expected steps to the target, on fresh starts.
-        decades_to_cliff: log10 of cliff over rate; None where no cliff was found.
-    """
-
-    number: int
-    optimizer: str
-    hyperparameters: Mapping[str, float]
-    learning_rate: float
-    unstable: Rate
-    unstable_upper: float
-    margin: float
-    unstable_at_margin: Rate
-    unstable_upper_at_margin: float
-    trapped: Rate
-    cost: float | None
-    decades_to_cliff: float | None
 
 
 @dataclass(frozen=True)
@@ -117,7 +52,8 @@ class Minimum:
         smallest_curvature, largest_curvature: eigenvalues of the Hessian there, the medians over
             the restarts; NaN where none was measured.
         gd_limit: 2 / largest_curvature: above this rate gradient descent cannot stay in it.
-        found_by: setting number -> restarts. flat: in some directions it does not curve.
+        found_by: setting number -> restarts. flat: in some directions it does not curve. by_level:
+            not proven: all that came to this level, within the tolerance, however many minima.
     """
 
     loss: float
@@ -129,6 +65,16 @@ class Minimum:
     gd_limit: float | None
     found_by: Mapping[int, int]
     flat: bool = False
+    by_level: bool = False
+
+
+@dataclass(frozen=True)
+class OwnBest:
+    """The lowest bottom that one optimizer found, and how many of its restarts came to it, within
+    the job's tolerance."""
+
+    loss: float
+    reached: Rate
 
 
 @dataclass(frozen=True)
@@ -160,13 +106,16 @@ class Report:
         job: the job file with every default filled in.
         problem: facts about it: name, parameters, examples, task and whether that was guessed.
         settings: one row a setting, in the order tried. confirmations: likewise, on fresh starts.
+        rivals: likewise, each other optimizer's best on the winner's fresh starts.
         best_stable: the recommended setting, or None; `explanation` says why in a sentence or two.
         cliffs: by optimizer. minima: distinct, the lowest first. unseen: what may be missing.
         best_loss: J*. best_loss_is_known: whether the problem knows it; else it is the best found.
+        best_loss_found_by: the optimizer that found the lowest one. own_best: by optimizer.
+        label_drift: the share of judged restarts whose label would change if J* fell by the
+            tolerance; None where J* is known.
         tolerance: how far above J* still counts as the global minimum. start_loss: median J0.
         target: what counts as success. sensitivity: Wortsman et al. 2023, by optimizer.
-        comparisons: McNemar tests of who reached the target: the best setting, by optimizer the
-            cheapest of each other.
+        comparisons: by each other optimizer, who reached the target: the best setting or its best.
         warnings: what a careful reader should know.
         sharpness: setting number -> its quantiles along the way, where the job asked for it.
         curves: setting number -> loss quantiles. landscape: for problems with one weight.
@@ -177,6 +126,7 @@ class Report:
     problem: Mapping[str, Any]
     settings: tuple[SettingRow, ...]
     confirmations: tuple[SettingRow, ...]
+    rivals: tuple[SettingRow, ...]
     best_stable: BestStable | None
     explanation: str
     cliffs: Mapping[str, Cliff]
@@ -184,16 +134,24 @@ class Report:
     unseen: UnseenMass | None
     best_loss: float | None
     best_loss_is_known: bool
+    best_loss_found_by: str | None
+    own_best: Mapping[str, OwnBest]
+    label_drift: float | None
     tolerance: float
     start_loss: float
     target: Target
     sensitivity: Mapping[str, float]
-    comparisons: Mapping[str, Comparison]
+    comparisons: Mapping[str, RivalComparison]
     warnings: tuple[str, ...]
     sharpness: Mapping[int, SharpnessCurves]
     curves: Mapping[int, QuantileCurves] = field(repr=False)
     landscape: LossProfile | None = field(repr=False)
     run: RunFacts
+
+    @property
+    def rows(self) -> tuple[SettingRow, ...]:
+        """All settings, by number."""
+        return (*self.settings, *self.confirmations, *self.rivals)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON without the curves and pictures.
@@ -215,7 +173,7 @@ class Report:
         import pandas
 
         rows = []
-        for setting in (*self.settings, *self.confirmations):
+        for setting in self.rows:
             row: dict[str, Any] = {}
             for item in fields(setting):
                 value = getattr(setting, item.name)
@@ -226,7 +184,10 @@ class Report:
                         f"{item.name}.high": value.high,
                     }
                 elif isinstance(value, Mapping):
-                    row |= {f"{item.name}.{key}": count for key, count in value.items()}
+                    row |= {
+                        f"{item.name}.{key}": of.estimate if isinstance(of, Rate) else of
+                        for key, of in value.items()
+                    }
                 else:
                     row[item.name] = value
             rows.append(row)

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 from tuning.report.columns import columns
 from tuning.report.formatting import count, number, plain
-from tuning.report.model import Report, SettingRow
+from tuning.report.labels import MARKS
+from tuning.report.model import Report, SettingRow, Status
 from tuning.report.text import (
     FLAT,
+    LEVEL,
     basin_sentences,
     bounds,
     cliff_sentences,
     comparison_sentences,
     headline,
+    marks,
     reference,
     sharpness_sentences,
     sorted_settings,
@@ -83,12 +86,15 @@ def print_report(report: Report, console: Console) -> None:
     say(plain(report.explanation), indent=2)
     if report.warnings:
         section("Warnings", (plain(warning) for warning in report.warnings), "! ")
-    _print_settings(report, report.settings, "Settings", console)
+    _print_settings(report.settings, "Settings", console)
     if report.confirmations:
-        _print_settings(report, report.confirmations, "Confirmations, on fresh starts", console)
+        _print_settings(report.confirmations, "Confirmations, on fresh starts", console)
+    if report.rivals:
+        name = "Each other optimizer's best, on the same fresh starts"
+        _print_settings(report.rivals, name, console)
+    say(marks(), "dim")
     say(
-        "✓ stable   ★ recommended   trapped: % of all restarts, [95 % interval], (count, ? "
-        "undecided)",
+        "hover: median, % of the descent   trapped: %, [95 % interval], (count, ? not judged)",
         "dim",
     )
     if places := basin_sentences(report):
@@ -112,14 +118,14 @@ def print_report(report: Report, console: Console) -> None:
             )
         if any(minimum.flat for minimum in report.minima):
             say(f"flat: {FLAT}", "dim", 2)
+        if any(minimum.by_level for minimum in report.minima):
+            say(f"level: {LEVEL}", "dim", 2)
     if unseen := unseen_sentences(report.unseen):
         section("What may be unseen", unseen)
     section("What the words refer to", reference(report))
 
 
-def _print_settings(
-    report: Report, rows: tuple[SettingRow, ...], name: str, console: Console
-) -> None:
+def _print_settings(rows: tuple[SettingRow, ...], name: str, console: Console) -> None:
     from rich.text import Text
 
     for index, (optimizer, group) in enumerate(sorted_settings(rows).items()):
@@ -127,23 +133,22 @@ def _print_settings(
         if index == 0:
             console.print(Text(name, style="bold"))
         console.print(Text(f"  {plain(optimizer)}", style="bold cyan"))
-        console.print(_settings(report, group, wide=console.width >= _WIDE), highlight=False)
+        console.print(_settings(group, wide=console.width >= _WIDE), highlight=False)
 
 
-def _settings(report: Report, rows: list[SettingRow], *, wide: bool) -> Table:
+def _settings(rows: list[SettingRow], *, wide: bool) -> Table:
     table = _table(gap=2 if wide else 1)
     table.add_column("", width=1)
-    shown = [column.narrow for column in columns(validated=False) if column.narrow is not None]
+    shown = [column.narrow for column in columns(rows) if column.narrow is not None]
     for column in shown:
         width = column.widths[0 if wide else 1]
         table.add_column(column.heading, justify="right", no_wrap=not column.wraps, min_width=width)
-    best = report.best_stable.number if report.best_stable else None
     for row in rows:
-        chosen = row.number == best
+        chosen = row.status is Status.RECOMMENDED
         table.add_row(
-            "★" if chosen else "✓" if row.stable else "",
+            MARKS[row.status],
             *(column.cell(row, wide) for column in shown),
-            style="bold green" if chosen else "" if row.stable else "dim",
+            style="bold green" if chosen else "" if row.status.stable else "dim",
         )
     return table
 
@@ -165,7 +170,7 @@ def _minima(report: Report) -> Table:
             number(minimum.smallest_curvature),
             number(minimum.largest_curvature),
             number(minimum.gd_limit),
-            "flat" if minimum.flat else "",
+            "level" if minimum.by_level else "flat" if minimum.flat else "",
         )
     return table
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from trainers import Basin, Dynamics
-from tuning.report.formatting import count, decades, interval, number, percent, plain, rate
+from collections import Counter
+
+from trainers import Basin, Dynamics, Evidence
+from tuning.report.formatting import (
+    count,
+    decades,
+    interval,
+    number,
+    percent,
+    plain,
+    rate,
+)
+from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow
 from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
     "FLAT",
+    "LEVEL",
     "basin_sentences",
     "bounds",
     "cliff_sentences",
     "comparison_sentences",
     "headline",
+    "marks",
     "reference",
     "sharpness_sentences",
     "sorted_settings",
@@ -27,6 +40,18 @@ FLAT = (
     "over the restarts"
 )
 
+#: What a level is, and what is said of it.
+LEVEL = (
+    "all restarts whose bottoms are as low, within the tolerance, and not proven: however many "
+    "minima that may be"
+)
+
+_NAMES = {Basin.UNDETERMINED.value: "not judged"}
+_GROUNDS: dict[str, str] = {
+    Evidence.PROVEN: "proven",
+    Evidence.EXTRAPOLATED: "by the bound on their bottom",
+    Evidence.LEVEL: "by the loss they reached",
+}
 _AT_THE_EDGE = 0.1  # a sharpness within this part of its limit
 
 
@@ -60,7 +85,16 @@ def bounds(report: Report) -> list[str]:
             f"{rate(best.unstable_at_margin)}, {sure} at most "
             f"{percent(best.unstable_upper_at_margin)}."
         )
-    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}.")
+    shares = {
+        part: "not judged" if of.estimate is None else percent(of.estimate)
+        for part, of in best.trapped_at.items()
+    }
+    by_tolerance = ""
+    if len(set(shares.values())) > 1:
+        by_tolerance = "; by tolerance, in parts of the descent: " + ", ".join(
+            f"{share} at {part}" for part, share in shares.items()
+        )
+    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}{by_tolerance}.")
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "
@@ -73,6 +107,11 @@ def bounds(report: Report) -> list[str]:
     return lines
 
 
+def marks() -> str:
+    """What the character before a setting says of its status."""
+    return "   ".join(f"{mark} {status}" for status, mark in MARKS.items())
+
+
 def reference(report: Report) -> list[str]:
     """What the words of this report refer to: J*, the tolerance and the target, a sentence each."""
     start = (
@@ -83,7 +122,9 @@ def reference(report: Report) -> list[str]:
     if report.best_loss is None:
         return [start, "No restart found a bottom, so the lowest loss J* is unknown.", target]
     known = (
-        "known for this problem" if report.best_loss_is_known else "the best that this job found"
+        "known for this problem"
+        if report.best_loss_is_known
+        else f"the best that this job found, with {plain(report.best_loss_found_by)}"
     )
     return [
         start,
@@ -94,7 +135,8 @@ def reference(report: Report) -> list[str]:
 
 
 def basin_sentences(report: Report) -> dict[str, str]:
-    """By optimizer: in which basins the restarts of all its settings ended."""
+    """By optimizer: in which basins the restarts of all its settings ended, on what evidence, and
+    how many came to the best that this optimizer found."""
     out = {}
     for name, rows in sorted_settings(report.settings).items():
         total = sum(row.restarts for row in rows)
@@ -102,8 +144,19 @@ def basin_sentences(report: Report) -> dict[str, str]:
             basin.value: sum(row.basins.get(basin.value, 0) for row in rows) for basin in Basin
         }
         found["diverged"] = sum(row.dynamics[Dynamics.DIVERGED] for row in rows)
-        parts = [f"{count(n)} {label}" for label, n in found.items() if n]
-        out[name] = f"{', '.join(parts)}; of {count(total)} restarts."
+        parts = [f"{count(n)} {_NAMES.get(label, label)}" for label, n in found.items() if n]
+        lines = [f"{', '.join(parts)}; of {count(total)} restarts."]
+        why = Counter[str]()
+        for row in rows:
+            why.update(row.evidence)
+        if any(why.values()):
+            grounds = [f"{count(n)} {_GROUNDS[e]}" for e, n in why.items() if n]
+            lines.append(f"Of these {', '.join(grounds)}.")
+        if not report.best_loss_is_known and (own := report.own_best.get(name)) is not None:
+            lines.append(
+                f"Its own best, {number(own.loss, 4)}, was reached by {rate(own.reached)}."
+            )
+        out[name] = " ".join(lines)
     return out
 
 
@@ -118,12 +171,7 @@ def cliff_sentences(report: Report) -> dict[str, str]:
 def comparison_sentences(report: Report) -> dict[str, str]:
     """By optimizer: whether its best setting reaches the target from other starts than the
     recommended one."""
-    return {
-        name: "Starts that reached the target under the recommended setting only: "
-        f"{count(found.first_only)}; under the best of {plain(name)} only: "
-        f"{count(found.second_only)} (McNemar: p = {number(found.p_value)})."
-        for name, found in report.comparisons.items()
-    }
+    return {name: plain(found.explanation) for name, found in report.comparisons.items()}
 
 
 def unseen_sentences(unseen: UnseenMass | None) -> list[str]:

@@ -23,9 +23,8 @@ from tuning.trial.task import split_into_tasks
 __all__ = ["CostEstimate", "estimate"]
 
 _MEASURE_SECONDS = 0.2
-# Measured on the examples: polishing and curvature take about as many gradients again as 1,000
-# steps do.
-_POLISH_GRADIENTS = 1500
+# Measured on the examples: judging takes about this part of its budget, of 250 gradients at least.
+_JUDGING, _LEAST_BUDGET = 0.5, 250
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,13 @@ def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
     rows = starts(problem, restarts=min(training.restarts, 64), seed=spec.seed)
     whole = evaluator(problem)
     full = _rate(lambda: whole(rows), len(rows))
-    rate, looks = full, 0
+    rate, looks, work = full, 0, float(training.steps)
     if training.batch_size is not None:
         batch = np.arange(training.batch_size)
         rate = _rate(lambda: problem.loss_and_gradient(rows, batch), len(rows))
         looks = len(recorded_steps(training.steps, training.batch_size))
-    polish = _POLISH_GRADIENTS if problem.parameters <= spec.outcomes.dense_limit else 0
+        work *= training.batch_size / (problem.examples or training.batch_size)
+    judging = _JUDGING * max(_LEAST_BUDGET, spec.outcomes.polish_budget * work)
     # Any rate will do: tasks are cut alike at all.
     lowest = {LEARNING_RATE: spec.search.learning_rate.low}
     one = Setting(0, Role.SEARCH, (Block(0, lowest, tuple(range(training.restarts))),))
@@ -82,7 +82,7 @@ def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
     cpus = len(os.sched_getaffinity(0))
     every = training.sharpness_every
     sharpness = 0.0 if every is None else 2.0 * products(training.steps, every) / full
-    each = training.steps / rate + (polish + looks) / full + sharpness
+    each = training.steps / rate + (judging + looks) / full + sharpness
     return CostEstimate(
         settings=spec.search.settings,
         restarts=training.restarts,

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Basin, Dynamics
+from tuning.analysis.judgements import share
 from tuning.report.labels import MIXED, STABLE, UNSTABLE
-from tuning.report.model import Report
+from tuning.report.model import Report, Status
 from tuning.spec.job import JobSpec
 from tuning.spec.search_space import label
 from tuning.tracking import Run
@@ -25,12 +26,14 @@ _COLOURS = {"stable": STABLE, "mixed": MIXED, "unstable": UNSTABLE}
 _MOST_TAG_CHARACTERS = 4000
 
 
-def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: JobSpec) -> Run:
+def setting_run(
+    job_id: str, result: SettingResult, basins: NDArray[Any], status: Status, spec: JobSpec
+) -> Run:
     """One flat run for one setting.
 
     Args:
         basins: its labels (R,). They are relative to the best minimum known when this is made;
-            when the job ends they are renewed.
+            when the job ends they are renewed, and `status` with them.
     """
     setting, table = result.setting, result.restarts
     rule, total = spec.search.rules[setting.optimizer], len(result.restarts)
@@ -52,12 +55,16 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
     metrics: dict[str, float] = {
         "log10_lr": float(np.log10(setting.learning_rate)),
         "unstable": unstable,
-        "trapped": where[Basin.LOCAL_MINIMUM] / total,
-        "global_minimum": where[Basin.GLOBAL_MINIMUM] / total,
         "mean_loss": result.value,
         **{f"count/{d.value}": float(doing[d]) for d in Dynamics},
         **{f"count/{b.value}": float(where[b]) for b in Basin},
     }
+    for name, basin in (("trapped", Basin.LOCAL_MINIMUM), ("global_minimum", Basin.GLOBAL_MINIMUM)):
+        if (estimate := share(basins, basin).estimate) is not None:  # not where few are judged
+            metrics[name] = estimate
+    hovers = table.hover[np.isfinite(table.hover)]
+    if hovers.size:
+        metrics |= {"hover": float(np.median(hovers)), "worst_hover": float(hovers.max())}
     if finite.size:
         metrics["loss"] = float(np.median(finite))
         if metrics["loss"] > 0:
@@ -72,7 +79,7 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
     return Run(
         key=f"{job_id}/{setting.number}",
         name=f"{label(rule)} lr={setting.learning_rate:.4g}"
-        + (" (confirmation)" if setting.role is Role.CONFIRMATION else ""),
+        + ("" if setting.role is Role.SEARCH else f" ({setting.role})"),
         params={
             "optimizer": rule.name,
             **setting.hyperparameters,
@@ -87,6 +94,7 @@ def setting_run(job_id: str, result: SettingResult, basins: NDArray[Any], spec: 
         tags={
             "optimizer": label(rule),
             "outcome": outcome,
+            "status": status.value,
             "role": setting.role.value,
             "setting": str(setting.number),
             "diverged_starts": _cut(", ".join(gone) or "none"),
@@ -145,6 +153,8 @@ def report_run(
         metrics=metrics,
         curves={},
         seconds=seconds,
-        note=report.explanation,
+        note="\n\n".join(
+            [report.explanation, *(found.explanation for found in report.comparisons.values())]
+        ),
         files=files,
     )

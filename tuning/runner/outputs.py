@@ -84,8 +84,11 @@ def runs_of(
 ) -> list[tracking.Run]:
     """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
     spec, header = job.spec, job.header
-    labels = Labels.of(results, header["problem"]["known_minimum"], spec.outcomes.thresholds)
-    runs = [setting_run(job.id, r, b, spec) for r, b in zip(results, labels.basins, strict=True)]
+    labels = Labels.of(results, header["problem"]["known_minimum"], spec.thresholds)
+    runs = [
+        setting_run(job.id, result, basins, row.status, spec)
+        for result, basins, row in zip(labels.results, labels.basins, report.rows, strict=True)
+    ]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))
     return [*runs, report_run(report, written, (created, ended))]

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from trainers import InvalidInput, Outcome, classify
-from trainers.outcomes.classify import label_basins
+from trainers import Dynamics, Fall, InvalidInput, Outcome, Point, classify
+from trainers.outcomes.reasoning import Frame
 from tuning.analysis.basin_labels import Labels
+from tuning.jobs.base import Job
 from tuning.jobs.lookup import find_job
 from tuning.search.records import results_of
 from tuning.spec.search_space import label
+from tuning.trial.result import SettingResult
 from tuning.trial.task import (
     TrainingConfig,
     sharpness_limit,
@@ -24,7 +26,88 @@ from tuning.trial.task import (
     train_block,
 )
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Chosen", "Replay", "replay"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One restart of a job, as its study holds it, on the scale of the whole job.
+
+    Attributes:
+        job, config: whose, and how it trains. labels: of the whole job.
+        result: the setting's, as it was told. row: the restart's in it.
+    """
+
+    job: Job
+    config: TrainingConfig
+    labels: Labels
+    result: SettingResult
+    row: int
+
+    @classmethod
+    def of(cls, job_id: str, *, setting: int, restart: int, home: str | Path | None) -> Chosen:
+        """Find it.
+
+        Raises:
+            InvalidInput: no such job, setting or restart.
+        """
+        job = find_job(job_id, home=home)
+        results = results_of(job.study())
+        if not 0 <= setting < len(results):
+            valid = f"valid: 0 to {len(results) - 1}" if results else "none is done yet"
+            raise InvalidInput(f"job {job_id} has no setting {setting}; {valid}")
+        result = results[setting]
+        starts = result.setting.starts
+        if restart not in starts:
+            raise InvalidInput(
+                f"setting {setting} has no restart {restart}; valid: {min(starts)} to {max(starts)}"
+            )
+        config = TrainingConfig.of(job.spec)
+        known = job.header["problem"]["known_minimum"]
+        labels = Labels.of(results, known, config.thresholds)
+        return cls(job, config, labels, result, starts.index(restart))
+
+    @property
+    def optimizer(self) -> str:
+        """Its label."""
+        return label(self.config.optimizers[self.result.setting.optimizer])
+
+    def outcome(self) -> Outcome:
+        """What became of it, with its losses at the checkpoints."""
+        number, row = self.result.setting.number, self.row
+        told = self.labels.results[number].restarts
+        values = {f.name: getattr(told, f.name)[row] for f in fields(told)}
+        values.pop("validation_loss")
+        return Outcome(
+            **{
+                **values,
+                "dynamics": Dynamics(values["dynamics"]),
+                "motion": Dynamics(values["motion"]),
+                "fall": Fall(values["fall"]) if values["fall"] else None,
+                "point": Point(values["point"]),
+                "reason": str(values["reason"]),
+            },
+            unstable=bool(told.unstable[row]),
+            basin=self.labels.basins[number][row],
+            evidence=self.labels.evidence[number][row],
+            frame=self._frame(),
+            recorded=self.result.curves.steps,
+            losses=self.result.curves.losses[:, row],
+        )
+
+    def _frame(self) -> Frame:
+        labels, config = self.labels, self.config
+        return Frame(
+            optimizer=self.optimizer,
+            stability_limit=config.optimizers[self.result.setting.optimizer].stability_limit,
+            batch_size=config.batch_size,
+            steps=config.steps,
+            best=labels.best,
+            known=labels.known,
+            credibility=labels.credibility,
+            descent=labels.descent,
+            limits=labels.limits,
+        )
 
 
 @dataclass(frozen=True)
@@ -71,20 +154,9 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
     Raises:
         InvalidInput: no such job, setting or restart.
     """
-    job = find_job(job_id, home=home)
-    spec = job.spec
-    results = results_of(job.study())
-    if not 0 <= setting < len(results):
-        raise InvalidInput(f"job {job_id} has no setting {setting}; valid: 0 to {len(results) - 1}")
-    result = results[setting]
+    chosen = Chosen.of(job_id, setting=setting, restart=restart, home=home)
+    job, config, result, row = chosen.job, chosen.config, chosen.result, chosen.row
     whole = result.setting
-    if restart not in whole.starts:
-        raise InvalidInput(
-            f"setting {setting} has no restart {restart}; "
-            f"valid: {min(whole.starts)} to {max(whole.starts)}"
-        )
-    row = whole.starts.index(restart)
-    config = TrainingConfig.of(spec)
     tasks = split_into_tasks(whole, config.steps, job.header["problem"]["flops"])
     block = next(task for task in tasks if restart in task.starts)
     problem = job.make_problem()
@@ -92,19 +164,17 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         run = train_block(problem, config, block)
         outcomes = classify(problem, run, config.thresholds)
     i = block.starts.index(restart)
-    known = job.header["problem"]["known_minimum"]
-    labels = Labels.of(results, known, config.thresholds)
-    point = np.array([outcomes.point[i]], dtype=object)
-    basin = label_basins(
-        point, outcomes.basin_loss[i : i + 1], labels.best, labels.tolerance, known=labels.known
-    )
-    outcome = replace(outcomes[i], basin=basin[0])
+    said = chosen.outcome()  # on the scale of the whole job
+    relative = ("dynamics", "unstable", "fall", "hover", "basin", "evidence", "frame")
+    outcome = replace(outcomes[i], **{name: getattr(said, name) for name in relative})
     stored = {f.name: getattr(result.restarts, f.name)[row] for f in fields(result.restarts)}
     compared = (
-        "dynamics",
+        "motion",
         "point",
         "loss",
         "basin_loss",
+        "lower_bound",
+        "tail_gap",
         "diverged_at",
         "smallest_curvature",
         "largest_curvature",
@@ -120,18 +190,18 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
             differences += ("sharpness",)
     return Replay(
         setting=setting,
-        optimizer=label(config.optimizers[whole.optimizer]),
+        optimizer=chosen.optimizer,
         learning_rate=whole.learning_rate,
         restart=restart,
         outcome=outcome,
-        best_loss=labels.best,
-        best_loss_is_known=labels.known,
+        best_loss=chosen.labels.best,
+        best_loss_is_known=chosen.labels.known,
         stability_limit=config.optimizers[whole.optimizer].stability_limit,
         recorded=run.recorded,
         losses=run.losses[:, i],
         start=run.starts[i],
         weights=run.weights[i],
-        sharpness_limit=sharpness_limit(whole, spec),
+        sharpness_limit=sharpness_limit(whole, job.spec),
         sharpness_steps=run.sharpness_steps,
         sharpness=None if run.sharpness is None else run.sharpness[:, i],
         differences=differences,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from trainers import Problem, ProblemFailed
 from tuning import tracking
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.status import status_alone
 from tuning.execution.registry import Workers, pool_maker
 from tuning.execution.signals import deferred_interrupts
 from tuning.jobs import files
@@ -126,8 +127,10 @@ def _train(
     plan = make_plan(spec, facts["flops"], known)
 
     def told(results: list[SettingResult]) -> None:
-        labels = Labels.of(results, known, spec.outcomes.thresholds)
-        tracker.put(setting_run(job.id, results[-1], labels.basins[-1], spec))
+        labels = Labels.of(results, known, spec.thresholds)
+        latest = labels.results[-1]
+        status = status_alone(latest, spec)
+        tracker.put(setting_run(job.id, latest, labels.basins[-1], status, spec))
 
     # Of a complete study only the report is wanted: no workers are started for that.
     maker = pool_maker("inline" if is_complete(plan, before) else workers)

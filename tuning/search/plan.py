@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuning.analysis.basin_labels import Labels
 from tuning.analysis.build import next_confirmations
 from tuning.search.coordinator import Plan
 from tuning.search.proposer import Proposer
@@ -44,7 +45,9 @@ def make_plan(spec: JobSpec, flops: float, known_minimum: float | None) -> Plan:
     proposer = make_proposer(spec)
 
     def propose(number: int, told: Sequence[SettingResult], between: Sequence[Setting]) -> Setting:
-        results = [Told(r.setting, r.value, violation(r, spec)) for r in told]
+        # On the scale of what this proposal may see.
+        scaled = Labels.of(told, known_minimum, spec.thresholds).results if told else ()
+        results = [Told(r.setting, r.value, violation(r, spec)) for r in scaled]
         return proposer.propose(number, results, between)
 
     return Plan(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from trainers import InvalidInput, Problem, get_problem
+from trainers import InvalidInput, Problem, Thresholds, get_problem
 from trainers.data.uri import is_address, masked
 from trainers.randomness import starts
 from tuning.spec.sections import (
@@ -72,6 +72,11 @@ class JobSpec(Section):
         table = problem if isinstance(problem, Mapping) else {"name": getattr(problem, "name", "")}
         last = str(table.get("name", "")).split(":")[-1]
         return {**data, "name": last if _is_plain(last) else "job"}
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Of the decisions about each restart."""
+        return Thresholds(max_hover=self.stability.max_hover, **self.outcomes.model_dump())
 
     @property
     def answer_key(self) -> dict[str, Any]:

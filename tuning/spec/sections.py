@@ -174,6 +174,7 @@ class StabilitySpec(Section):
     """`[stability]`: which rate may be recommended."""
 
     max_unstable: float = Field(default=0.05, gt=0, lt=1)
+    max_hover: float = Field(default=Thresholds.max_hover, gt=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     margin: float = Field(default=2.0, ge=1, le=1000)
     target_loss: float | None = Field(default=None)
@@ -181,16 +182,19 @@ class StabilitySpec(Section):
 
 
 class OutcomesSpec(Section):
-    """`[outcomes]`: thresholds of the decisions about each restart; see `trainers.Thresholds`."""
+    """`[outcomes]`: thresholds of the decisions about each restart; see `trainers.Thresholds`, of
+    which `max_hover` is in `[stability]`."""
 
     diverged: float = Field(default=Thresholds.diverged, gt=1)
     settled: float = Field(default=Thresholds.settled, gt=0, lt=1)
     opposed: float = Field(default=Thresholds.opposed, gt=-1, lt=0)
     confined: float = Field(default=Thresholds.confined, gt=0, lt=1)
     edge: float = Field(default=Thresholds.edge, gt=0, le=1)
-    material: float = Field(default=Thresholds.material, ge=0, lt=1)
+    swing: float = Field(default=Thresholds.swing, gt=0, lt=1)
+    material: float | None = Field(default=Thresholds.material, ge=0, lt=1)
     strict: float = Field(default=Thresholds.strict, gt=0, lt=1)
     saddle: float = Field(default=Thresholds.saddle, gt=0, lt=1)
+    negligible: float = Field(default=Thresholds.negligible, gt=0, lt=1)
     at_rest: float = Field(default=Thresholds.at_rest, gt=0, lt=1)
     proof: float = Field(default=Thresholds.proof, gt=0, lt=1)
     push: float = Field(default=Thresholds.push, gt=0, lt=1)
@@ -198,11 +202,6 @@ class OutcomesSpec(Section):
     polish_budget: float = Field(default=Thresholds.polish_budget, gt=0)
     flow_tolerance: float = Field(default=Thresholds.flow_tolerance, gt=0, lt=1)
     dense_limit: int = Field(default=Thresholds.dense_limit, ge=0, le=5000)
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """As `trainers` takes them."""
-        return Thresholds(**self.model_dump())
 
 
 def _printable(address: str) -> str:

@@ -1,6 +1,8 @@
 """The cliff: the learning rate at which an optimizer stops being stable.
 
-P(unstable) is fitted as a non-decreasing function of the learning rate. Between two tried rates
+P(unstable) is fitted as a non-decreasing function of the learning rate, unless a test refuses that
+it is one (`monotonicity`): then there is no one cliff, and the highest rate below which all is
+stable is told instead. Between two tried rates
 the fit says nothing, so the cliff is a bracket of two neighbouring rates, and a bootstrap over the
 shared starts says how far that bracket may move.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from trainers.errors import InvalidInput
+from tuning.statistics.monotonicity import Fall, steepest_fall
 
 __all__ = ["Cliff", "CurvePoint", "fit_cliff"]
 
@@ -28,7 +31,8 @@ _Floats = NDArray[np.float64]
 
 
 class CurvePoint(NamedTuple):
-    """Fitted P(unstable) at one tried learning rate, with its pointwise band."""
+    """P(unstable) at one tried learning rate, with its pointwise band: fitted, or as observed where
+    monotony is refused."""
 
     rate: float
     fitted: float
@@ -38,13 +42,17 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Cliff:
-    """Where `optimizer` stops being stable. All but `curve` are learning rates.
+    """Where `optimizer` stops being stable. All but `curve` and `ring` are learning rates.
 
     `estimate` is None when the fit does not cross the limit within the tried rates. `low` is None
     when the restarts bound the cliff by no tried rate from below, `high` when by none from above.
     `lowest_failing` is the lowest tried rate that by itself exceeded the limit. It may lie far
     below the cliff: the boundary of trainability is fractal (Sohl-Dickstein 2024, arXiv
-    2402.06184).
+    2402.06184). `stable_up_to` is the highest rate below which all is stable: the highest tried
+    one below `lowest_failing`, None where that is the lowest.
+
+    `ring` is None unless monotony is refused; then it is the two rates that speak most against it,
+    `estimate`, `low` and `high` are None, and `stable_up_to` is what is known.
     """
 
     optimizer: str
@@ -52,13 +60,17 @@ class Cliff:
     low: float | None
     high: float | None
     lowest_failing: float | None
+    stable_up_to: float | None
     highest_tried: float
     lowest_tried: float
     curve: tuple[CurvePoint, ...]
+    ring: Fall | None
 
     @property
     def explanation(self) -> str:
         """One sentence, such as "never unstable up to 10", without capital and full stop."""
+        if self.ring is not None:
+            return self._explain_ring(self.ring)
         tried = f"from {self.lowest_tried:.3g} to {self.highest_tried:.3g}"
         match self.estimate, self.low, self.high:
             case None, None, None:
@@ -79,6 +91,23 @@ class Cliff:
                 dip = f", though {failing:.3g} failed too" if early else ""
                 return f"unstable from about {estimate:.3g}, between {above} and {below}{dip}"
 
+    def _explain_ring(self, ring: Fall) -> str:
+        if self.stable_up_to is None:
+            stable = f"unstable already at {self.lowest_tried:.3g}"
+        elif self.lowest_failing is None:
+            stable = f"never unstable up to {self.highest_tried:.3g}"
+        else:
+            stable = (
+                f"stable at every tried rate up to {self.stable_up_to:.3g}, "
+                f"and unstable at {self.lowest_failing:.3g}"
+            )
+        return (
+            f"{stable}; no cliff is fitted, for P(unstable) does not only rise with the rate: "
+            f"{ring.lower_only} restarts are unstable at {ring.lower:.3g} but not at "
+            f"{ring.higher:.3g}, {ring.higher_only} the other way (monotony refused, "
+            f"p = {ring.p_value:.2g})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Every field and the explanation, ready for JSON."""
         return {
@@ -87,9 +116,12 @@ class Cliff:
             "low": self.low,
             "high": self.high,
             "lowest_failing": self.lowest_failing,
+            "stable_up_to": self.stable_up_to,
             "highest_tried": self.highest_tried,
             "lowest_tried": self.lowest_tried,
             "curve": [point._asdict() for point in self.curve],
+            "monotone": self.ring is None,
+            "ring": None if self.ring is None else asdict(self.ring),
             "explanation": self.explanation,
         }
 
@@ -104,9 +136,10 @@ def fit_cliff(
 ) -> Cliff:
     """Where P(unstable) first exceeds `max_unstable`, with an interval at level `confidence`.
 
-    The fit is the isotonic regression of the unstable fraction (Barlow et al. 1972), settings at
-    the same rate pooled; the cliff lies between the last rate it leaves stable and the next, and
-    the estimate is their geometric mean.
+    Monotony is tested first, at level 1 - `confidence`. Where it is not refused, the fit is the
+    isotonic regression of the unstable fraction (Barlow et al. 1972), settings at the same rate
+    pooled; the cliff lies between the last rate it leaves stable and the next, and the estimate is
+    their geometric mean.
 
     The interval comes from a Bayesian bootstrap (Rubin 1981) that reweights whole restarts, because
     the same start is used at every rate. To the R restarts it adds half an imaginary one that is
@@ -135,47 +168,61 @@ def fit_cliff(
     pooled /= repeats[:, np.newaxis]
 
     observed = pooled.mean(axis=1)
-    fitted = _isotonic(observed, repeats)
-    replicates = _replicates(pooled, repeats, seed)
-
+    fails = observed > max_unstable + _ROUNDING
+    failing, below_all = distinct[fails], distinct[~np.logical_or.accumulate(fails)]
+    fall = steepest_fall(rate, verdicts)
+    ring = fall if fall is not None and fall.p_value <= 1 - confidence else None
+    replicates = _replicates(pooled, seed)
     tail = (1 - confidence) / 2
-    first = int(_first_exceeding(fitted, max_unstable))
-    firsts = _first_exceeding(replicates, max_unstable)
-    # Order statistics, not interpolation: the bracket's ends are tried rates. The interval holds
-    # the bracket of the fit itself, within which nothing is known.
-    lowest = min(first, int(np.quantile(firsts, tail, method="lower")))
-    highest = max(first, int(np.quantile(firsts, 1 - tail, method="higher")))
-    edges: list[float | None] = [None, *distinct.tolist(), None]
-    low, high = edges[lowest], edges[highest + 1]
-    below, above = edges[first], edges[first + 1]
-
+    estimate, low, high, fitted = None, None, None, observed
+    if ring is None:
+        fitted = _isotonic(observed, repeats)
+        replicates = np.stack([_isotonic(fractions, repeats) for fractions in replicates])
+        estimate, low, high = _crossing(distinct, fitted, replicates, max_unstable, tail)
     band = np.quantile(replicates, [tail, 1 - tail], axis=0)
     # Jeffreys' interval is taken to the end where all agree (Brown, Cai and DasGupta 2001, 4.3).
     band_low, band_high = np.minimum(band[0], fitted), np.maximum(band[1], fitted)
-    failing = distinct[observed > max_unstable + _ROUNDING]
     return Cliff(
         optimizer=optimizer,
-        estimate=None if below is None or above is None else _geometric_mean(below, above),
+        estimate=estimate,
         low=low,
         high=high,
         lowest_failing=float(failing[0]) if failing.size else None,
+        stable_up_to=float(below_all[-1]) if below_all.size else None,
         highest_tried=float(distinct[-1]),
         lowest_tried=float(distinct[0]),
         curve=tuple(
             CurvePoint(*point)
             for point in np.column_stack([distinct, fitted, band_low, band_high]).tolist()
         ),
+        ring=ring,
     )
 
 
-def _replicates(pooled: _Floats, repeats: NDArray[np.intp], seed: int | Sequence[int]) -> _Floats:
-    """(B, K) isotonic fits to reweighted restarts; `pooled` is (K, R)."""
+def _crossing(
+    distinct: _Floats, fitted: _Floats, replicates: _Floats, limit: float, tail: float
+) -> tuple[float | None, float | None, float | None]:
+    """Where isotonic fits pass the limit: the estimate, and the ends of its interval."""
+    first = int(_first_exceeding(fitted, limit))
+    firsts = _first_exceeding(replicates, limit)
+    # Order statistics, not interpolation: the bracket's ends are tried rates. The interval holds
+    # the bracket of the fit itself, within which nothing is known.
+    lowest = min(first, int(np.quantile(firsts, tail, method="lower")))
+    highest = max(first, int(np.quantile(firsts, 1 - tail, method="higher")))
+    edges: list[float | None] = [None, *distinct.tolist(), None]
+    below, above = edges[first], edges[first + 1]
+    estimate = None if below is None or above is None else _geometric_mean(below, above)
+    return estimate, edges[lowest], edges[highest + 1]
+
+
+def _replicates(pooled: _Floats, seed: int | Sequence[int]) -> _Floats:
+    """(B, K) unstable fractions of reweighted restarts; `pooled` is (K, R)."""
     restarts = pooled.shape[1]
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     mass = rng.dirichlet([*np.ones(restarts), 0.5, 0.5], size=_REPLICATES)
     always_unstable = mass[:, restarts, np.newaxis]
-    fractions = mass[:, :restarts] @ pooled.T + always_unstable
-    return np.stack([_isotonic(fraction, repeats) for fraction in fractions])
+    fractions: _Floats = mass[:, :restarts] @ pooled.T + always_unstable
+    return fractions
 
 
 def _isotonic(fraction: _Floats, weights: NDArray[np.intp]) -> _Floats:

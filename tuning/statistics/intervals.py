@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy  # its parts are imported when they are used: stats takes half a second
@@ -30,11 +31,15 @@ __all__ = [
 ]
 
 
+_MOST_UNDECIDED = 0.1  # of those to be judged: above, no rate is given
+
+
 @dataclass(frozen=True)
 class Rate:
     """`count` of `total` restarts, with an interval; all rates are fractions in [0, 1].
 
-    `undecided` of the `total` could not be judged; they are not in `count`.
+    `undecided` of the `total` could not be judged; they are not in `count`, and the interval has
+    room for them. `absent` of the `total` there was nothing to judge of: who diverged has no basin.
     """
 
     count: int
@@ -42,11 +47,16 @@ class Rate:
     low: float
     high: float
     undecided: int = 0
+    absent: int = 0
 
     @property
     def estimate(self) -> float | None:
-        """count / total, or None when nothing was tried."""
-        return self.count / self.total if self.total else None
+        """The rate among the judged; None when there was nothing to judge, or more than a tenth of
+        that could not be judged."""
+        present = self.total - self.absent
+        if not present or self.undecided > _MOST_UNDECIDED * present:
+            return None
+        return self.count / (self.total - self.undecided)
 
     def to_dict(self) -> dict[str, int | float | None]:
         """Every field and the estimate, ready for JSON."""
@@ -57,11 +67,14 @@ class Rate:
             "count": self.count,
             "total": self.total,
             "undecided": self.undecided,
+            "absent": self.absent,
         }
 
     def __str__(self) -> str:
+        if self.estimate is None and self.undecided:
+            return f"not judged ({self.undecided} of {self.total})"
         estimate = "unknown" if self.estimate is None else f"{100 * self.estimate:.1f} %"
-        undecided = f", {self.undecided} undecided" if self.undecided else ""
+        undecided = f", {self.undecided} not judged" if self.undecided else ""
         interval = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
         return f"{estimate} {interval} ({self.count}/{self.total}{undecided})"
 
@@ -94,27 +107,29 @@ class UnseenMass:
     better_high: float
 
 
-def wilson(count: int, total: int, *, undecided: int = 0, confidence: float = 0.95) -> Rate:
+def wilson(
+    count: int, total: int, *, undecided: int = 0, absent: int = 0, confidence: float = 0.95
+) -> Rate:
     """Rate with the two-sided score interval of Wilson (1927), without continuity correction.
 
     Undecided restarts widen it: `low` is the bound if none of the `undecided` counts, `high` if
-    all of them do. With `total` 0 the interval is [0, 1].
+    all of them do; the `absent` never count. With nothing to judge the interval is [0, 1].
 
     Raises:
-        InvalidInput: unless 0 <= count, 0 <= undecided and count + undecided <= total, and
+        InvalidInput: unless all counts are at least 0 and count + undecided + absent <= total, and
             0 < confidence < 1.
     """
-    _check_counts(count, total, undecided)
+    _check_counts(count, total - absent, undecided)
     _check_fraction("confidence", confidence)
-    if total == 0:
-        return Rate(count, total, 0.0, 1.0, undecided)
+    if total == absent:
+        return Rate(count, total, 0.0, 1.0, undecided, absent)
 
     def interval(successes: int) -> tuple[float, float]:
         test = scipy.stats.binomtest(successes, total)
         bounds = test.proportion_ci(confidence_level=confidence, method="wilson")
         return float(bounds.low), float(bounds.high)
 
-    return Rate(count, total, interval(count)[0], interval(count + undecided)[1], undecided)
+    return Rate(count, total, interval(count)[0], interval(count + undecided)[1], undecided, absent)
 
 
 def clopper_pearson_upper(count: int, total: int, confidence: float = 0.95) -> float:
@@ -147,6 +162,7 @@ def clopper_pearson_lower(count: int, total: int, confidence: float = 0.95) -> f
     return float(scipy.stats.beta.ppf(1 - confidence, count, total - count + 1))
 
 
+@cache  # asked of every setting, with the same two numbers
 def restarts_needed(max_rate: float, confidence: float) -> int:
     """The least n such that 0 of n promises a rate of at most `max_rate`: 59 for 0.05 at 95 %.
 

@@ -3,7 +3,8 @@
 It is a tag of the experiment that the UI reads. Its form is an internal of that UI (3.17: the
 `viewStateShareKey` code in its bundle), which is why MLflow is pinned to one minor version and a
 test opens the view in a browser. Runs that fit it have the params `optimizer` and `learning_rate`;
-the scalars `log10_lr`, `unstable`, `trapped` and `loss`; the curve `loss/p50`; the tag `outcome`.
+the scalars `log10_lr`, `unstable`, `trapped` and `loss`; the curve `loss/p50`; the tags `outcome`
+and `status`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ COLUMNS = (
     "params.`optimizer`",
     "params.`learning_rate`",
     "tags.`outcome`",
+    "tags.`status`",
     "metrics.`unstable`",
     "metrics.`trapped`",
     "metrics.`loss`",

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers import Dynamics
+from trainers import Dynamics, Fall, Point
 from tuning.trial.curves import Curves, SharpnessHistory
 from tuning.trial.setting import Block, Role, Setting
 
@@ -32,7 +32,23 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 _WORST = 1e150  # stands for a loss that is not finite; sums and squares of it still are
-_LATER = ("lr_sharpness",)  # columns of numbers that the first studies do not have
+_TEXTS = ("dynamics", "motion", "fall", "point", "reason")
+_FLAGS = ("still", "held")
+_WHOLE = ("diverged_at", "spikes")
+# Columns that studies written before lack; they are NaN there.
+_LATER = (
+    "lr_sharpness",
+    "hover",
+    "tail_loss",
+    "tail_gap",
+    "tail_excess",
+    "cosine",
+    "displacement",
+    "trend",
+    "tail_middle",
+    "sharpest",
+    "swing",
+)
 
 
 @dataclass(frozen=True)
@@ -40,21 +56,46 @@ class Restarts:
     """One row a restart; arrays (R,).
 
     Attributes:
-        dynamics: `Dynamics` as text. point: `Point` as text.
-        start_loss, loss, basin_loss: NaN where there is none.
+        dynamics: `Dynamics` as text. motion: the same but for whether it settled.
+        fall: `Fall` as text, empty where it is not unstable. hover: as in `Outcomes`.
+        point: `Point` as text.
+        start_loss, loss, tail_loss, basin_loss: NaN where there is none.
+        lower_bound: no bottom below is lower; -inf where nothing is known.
+        tail_gap, tail_excess, still, held: of the tail, as in `trainers.outcomes.stability`.
+        spikes: losses of the tail far above the others.
+        cosine, displacement, trend, tail_middle, sharpest, swing: as in `Outcomes`.
         smallest_curvature, largest_curvature: of the Hessian at the bottom; NaN if not measured.
         lr_sharpness: lr * lambda_max(P^-1 H) where training ended; NaN if it diverged, and in
             studies written before it was kept.
         diverged_at: the step of divergence, or -1.
         validation_loss: where it ended, on held-out examples; NaN if there are none.
         reason: one sentence.
+
+    `dynamics`, `fall` and `hover` are relative to the descent of the task's restarts, until they
+    are labelled anew with that of the whole job (`tuning.analysis.basin_labels`).
     """
 
     dynamics: NDArray[np.str_]
+    motion: NDArray[np.str_]
+    fall: NDArray[np.str_]
+    hover: FloatArray
     point: NDArray[np.str_]
     start_loss: FloatArray
     loss: FloatArray
+    tail_loss: FloatArray
     basin_loss: FloatArray
+    lower_bound: FloatArray
+    tail_gap: FloatArray
+    tail_excess: FloatArray
+    still: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    spikes: NDArray[np.int64]
+    cosine: FloatArray
+    displacement: FloatArray
+    trend: FloatArray
+    tail_middle: FloatArray
+    sharpest: FloatArray
+    swing: FloatArray
     smallest_curvature: FloatArray
     largest_curvature: FloatArray
     lr_sharpness: FloatArray
@@ -72,8 +113,8 @@ class Restarts:
 
     @property
     def unstable(self) -> NDArray[np.bool_]:
-        """(R,): diverged, or oscillating without progress."""
-        return np.asarray(self.diverged | (self.dynamics == Dynamics.OSCILLATING))
+        """(R,): whether it has fallen."""
+        return np.asarray(self.fall != "")
 
     @classmethod
     def join(cls, parts: list[Restarts]) -> Restarts:
@@ -83,27 +124,47 @@ class Restarts:
         )
 
     def to_json(self) -> dict[str, list[Any]]:
-        """Columns as lists; NaN as None. Texts that repeat are fine: the study compresses well."""
+        """Columns as lists; what is not finite as None. Texts that repeat are fine: the study
+        compresses well."""
         return {f.name: _listed(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_json(cls, columns: dict[str, list[Any]]) -> Self:
-        """The inverse of `to_json`. A column of `_LATER` may be missing."""
+        """The inverse of `to_json`; also of studies that have fewer columns."""
+        columns = _completed(columns)
         arrays: dict[str, NDArray[Any]] = {}
-        unknown = [None] * len(columns["loss"])
-        for field in fields(cls):
-            values = (
-                columns.get(field.name, unknown) if field.name in _LATER else columns[field.name]
-            )
-            if field.name in ("dynamics", "point", "reason"):
-                arrays[field.name] = np.array(values, dtype=np.str_)
-            elif field.name == "diverged_at":
-                arrays[field.name] = np.array(values, dtype=np.int64)
+        for name in (field.name for field in fields(cls)):
+            values = columns[name]
+            if name in _TEXTS:
+                arrays[name] = np.array(values, dtype=np.str_)
+            elif name in _FLAGS:
+                arrays[name] = np.array(values, dtype=np.bool_)
+            elif name in _WHOLE:
+                arrays[name] = np.array(values, dtype=np.int64)
             else:
-                arrays[field.name] = np.array(
-                    [np.nan if v is None else v for v in values], dtype=np.float64
+                nothing = -np.inf if name == "lower_bound" else np.nan
+                arrays[name] = np.array(
+                    [nothing if v is None else v for v in values], dtype=np.float64
                 )
         return cls(**arrays)
+
+
+def _completed(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """With those that studies have lacked which were written before hovering was measured, or the
+    sharpness. What they knew stays as it was told: where nothing is known of a tail, nothing is
+    labelled anew."""
+    doing, unknown = columns["dynamics"], [None] * len(columns["loss"])
+    falls = {Dynamics.DIVERGED: Fall.DIVERGED, Dynamics.OSCILLATING: Fall.SWINGS}
+    bottoms = zip(columns["basin_loss"], columns["point"], strict=True)
+    return {
+        **dict.fromkeys(_LATER, unknown),
+        **dict.fromkeys(_FLAGS, [False] * len(unknown)),
+        "spikes": [0] * len(unknown),
+        "motion": doing,
+        "fall": [str(falls.get(Dynamics(d), "")) for d in doing],
+        "lower_bound": [None if p == Point.UNDETERMINED else loss for loss, p in bottoms],
+        **columns,
+    }
 
 
 @dataclass(frozen=True)
@@ -162,7 +223,7 @@ class SettingResult:
 
     @cached_property
     def unstable_fraction(self) -> float:
-        """Part of the restarts that diverged or oscillated."""
+        """Part of the restarts that are unstable."""
         return float(self.restarts.unstable.mean())
 
     def to_json(self) -> dict[str, Any]:

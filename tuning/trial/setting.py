@@ -18,6 +18,7 @@ class Role(StrEnum):
 
     SEARCH = "search"
     CONFIRMATION = "confirmation"  # on fresh starts, that played no part in choosing it
+    COMPARISON = "comparison"  # another optimizer's best, on the winner's fresh starts
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Setting:
 
     Attributes:
         number: the trial's number in the study.
-        role: search or confirmation.
+        role: why it is tried.
         blocks: at least one; of one optimizer and one set of hyperparameters.
 
     Raises:

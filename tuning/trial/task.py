@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -50,7 +50,7 @@ class TrainingConfig:
             steps=spec.training.steps,
             batch_size=spec.training.batch_size,
             seed=spec.seed,
-            thresholds=spec.outcomes.thresholds,
+            thresholds=spec.thresholds,
             sharpness_every=spec.training.sharpness_every,
         )
 
@@ -114,18 +114,19 @@ def run_task(problem: Problem, config: TrainingConfig, block: Block) -> BlockRes
         held_out = problem.validation_loss(run.weights)
         end = time.perf_counter()
     none = np.full(len(run), np.nan)
+    texts = {
+        name: np.array([str(value or "") for value in getattr(outcomes, name)])
+        for name in ("dynamics", "motion", "fall", "point", "reason")
+    }
+    columns = {
+        field.name: getattr(outcomes, field.name)
+        for field in fields(Restarts)
+        if field.name not in texts and field.name != "validation_loss"
+    }
     table = Restarts(
-        dynamics=np.array([str(d) for d in outcomes.dynamics]),
-        point=np.array([str(p) for p in outcomes.point]),
-        start_loss=outcomes.start_loss,
-        loss=outcomes.loss,
-        basin_loss=outcomes.basin_loss,
-        smallest_curvature=outcomes.smallest_curvature,
-        largest_curvature=outcomes.largest_curvature,
-        lr_sharpness=outcomes.lr_sharpness,
-        diverged_at=outcomes.diverged_at.astype(np.int64),
+        **texts,
+        **columns,
         validation_loss=none if held_out is None else np.where(run.diverged, np.nan, held_out),
-        reason=np.array([str(r) for r in outcomes.reason]),
     )
     seconds = middle - begin, end - middle, time.time()
     return BlockResult(block, table, curves_of(run), *seconds, sharpness_of(run))

@@ -7,7 +7,8 @@ import pytest
 from numpy.polynomial import Polynomial
 from scipy import integrate
 
-from trainers.basins.descent import Point, find_endpoints
+from trainers.basins.descent import few_budget, find_endpoints
+from trainers.basins.endpoints import Point
 from trainers.basins.gradient_flow import Flow, coefficients
 from trainers.curvature.finite_differences import hessians, largest_curvature
 from trainers.problem import FloatArray, IntArray, evaluator
@@ -130,9 +131,8 @@ def test_the_bottom_is_the_one_that_the_flow_itself_ends_in(
         points,
         points,
         problem.loss_and_gradient(points)[0].copy(),
-        np.zeros(300, dtype=bool),
-        1000,
         Thresholds(),
+        budget=few_budget(problem.parameters),
     )
     assert (endpoints.point == Point.MINIMUM).all()
     truth = by_solver(problem, points, time)

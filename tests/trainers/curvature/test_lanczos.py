@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from trainers.curvature.finite_differences import hessians
 from trainers.curvature.lanczos import extreme_curvatures, fixed_direction, lanczos
 from trainers.optimizers.registry import get_optimizer
-from trainers.problem import Evaluate, FloatArray, evaluator
+from trainers.problem import Evaluate, FloatArray, Problem, evaluator
 from trainers.problems.landscapes import DoubleWell
 from trainers.problems.mlp import MLP
 from trainers.randomness import starts
@@ -32,6 +32,31 @@ def quadratic(matrices: FloatArray) -> Evaluate:
         return 0.5 * (w * gradient).sum(axis=1), gradient
 
     return evaluate
+
+
+class Quadratic(Problem):
+    """J = w' A w / 2 of each restart, with its own A: (R, P, P). Offers products, and no gradient.
+
+    A product is in an array that the next one overwrites, or `v` itself where A is the identity."""
+
+    def __init__(self, matrices: FloatArray) -> None:
+        self.matrices, self.parameters = matrices, matrices.shape[1]
+        self.products = 0
+        self._own = np.empty(matrices.shape[:2])
+        self._identity = bool((matrices == np.eye(self.parameters)).all())
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        return rng.standard_normal(self.parameters)
+
+    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
+        raise AssertionError("nobody needs the gradient")
+
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray:
+        self.products += 1
+        if self._identity:
+            return v
+        self._own[:] = (self.matrices @ v[:, :, None])[:, :, 0]
+        return self._own
 
 
 def with_spectrum(values: FloatArray, seed: int = 0) -> FloatArray:
@@ -228,6 +253,64 @@ def test_one_call_of_twice_the_restarts_an_iteration() -> None:
 
     lanczos(evaluate, rng_rows(3, 10), rng_rows(3, 10, 2), 4)
     assert rows == [6] * 4
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_a_product_that_is_offered_is_taken_and_leaves_no_noise(name: str) -> None:
+    values = np.sort(SPECTRA[name])
+    p = len(values)
+    matrices = np.tile(with_spectrum(values), (2, 1, 1))
+    problem = Quadratic(matrices)
+    w, start = rng_rows(2, p), rng_rows(2, p, 2)
+    found = lanczos(evaluator(problem), w, start, 3 * p)
+    assert problem.products == p
+    # Differences leave 1e-7; this is the rounding of P products.
+    size = np.abs(values).max()
+    np.testing.assert_allclose(found.values, np.tile(values, (2, 1)), atol=1e-14 * p * size)
+    scaling = np.random.default_rng(0).uniform(0.1, 10.0, w.shape)
+    scaled = lanczos(evaluator(problem), w, start, p, scaling)
+    expected = np.linalg.eigvalsh(scaling[:, :, None] * matrices * scaling[:, None, :])
+    # A remainder of less than 1e-8 of the operator is taken for none, and scaling makes such.
+    np.testing.assert_allclose(scaled.values, expected, atol=1e-8 * np.abs(expected).max())
+
+
+def test_a_product_that_is_its_own_argument_is_not_written_to() -> None:
+    problem = Quadratic(np.tile(np.eye(4), (2, 1, 1)))
+    found = lanczos(evaluator(problem), rng_rows(2, 4), rng_rows(2, 4, 2), 4)
+    np.testing.assert_allclose(found.values, 1.0, rtol=1e-15)
+    vectors = found.vectors()
+    np.testing.assert_allclose(
+        vectors.transpose(0, 2, 1) @ vectors, np.tile(np.eye(4), (2, 1, 1)), atol=1e-15
+    )
+
+
+def test_of_products_too_rows_that_are_not_finite_leave_the_others_as_they_are() -> None:
+    matrices = np.stack([with_spectrum(np.linspace(-1.0, 2.0, 9), seed) for seed in range(4)])
+    matrices[1] = np.nan
+    w, start = rng_rows(4, 9), rng_rows(4, 9, 2)
+    w[2, 0] = np.inf
+    together = lanczos(evaluator(Quadratic(matrices)), w, start, 6)
+    assert together.size.tolist() == [6, 0, 0, 6]
+    for row in (0, 3):
+        one = slice(row, row + 1)
+        alone = lanczos(evaluator(Quadratic(matrices[one])), w[one], start[one], 6)
+        np.testing.assert_array_equal(alone.values[0], together.values[row])
+        np.testing.assert_array_equal(alone.residuals[0], together.residuals[row])
+
+
+def test_a_network_s_own_products_see_no_kink() -> None:
+    problem = MLP(data="breast-cancer", hidden=[16], activation="relu")
+    w = starts(problem, restarts=32)
+    start = np.tile(fixed_direction(w.shape[1]), (32, 1))
+
+    def evaluate(w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return problem.loss_and_gradient(w)
+
+    exact = lanczos(evaluator(problem), w, start, 40).values[:, -1]
+    # A difference that steps over one shows the jump, one that is short enough only rounds, 2e-7.
+    over, short = (lanczos(evaluate, w, start, 40, step=d).values[:, -1] for d in (1e-5, 1e-9))
+    assert (over > 1.01 * exact).any()
+    np.testing.assert_allclose(exact, short, rtol=1e-5)
 
 
 def test_a_landscape_of_one_parameter() -> None:

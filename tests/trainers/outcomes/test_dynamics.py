@@ -126,15 +126,27 @@ def test_periodic_and_chaotic_motion_in_and_between_wells_oscillates(
 
 
 def test_a_budget_that_ends_first_is_descending() -> None:
-    assert labels(outcomes(Rosenbrock(), GradientDescent(), 1e-4, steps=200)) == {"descending"}
+    # Rosenbrock's valley is flat beside the way down into it: J0 is in the hundreds.
+    assert labels(outcomes(Rosenbrock(), GradientDescent(), 1e-5, steps=200)) == {"descending"}
     assert labels(outcomes(SingleWeight(), GradientDescent(), 1e-4, steps=50)) == {"descending"}
     assert labels(outcomes(SingleWeight(), GradientDescent(), 0.01, steps=1)) == {"descending"}
 
 
 def test_slow_but_settled_is_not_descending() -> None:
-    # J falls by (1 - 2e-3 * 2)^2 a step: 1e-6 after 1,730 steps.
-    assert labels(outcomes(SingleWeight(), GradientDescent(), 2e-3, steps=1600)) == {"descending"}
-    assert labels(outcomes(SingleWeight(), GradientDescent(), 2e-3, steps=1900)) == {"settled"}
+    # J falls by (1 - 2e-3 * 2)^2 a step: to 1e-3 in 862 steps. J90 is that of a tenth of the tail.
+    problem, w0 = SingleWeight(), np.ones((1, 1))
+
+    def after(steps: int) -> Outcomes:
+        run = train(problem, GradientDescent(), learning_rate=2e-3, starts=w0, steps=steps)
+        return classify(problem, run)
+
+    early, late = after(920), after(980)
+    assert labels(early) == {"descending"}
+    assert labels(late) == {"settled"}
+    for steps, found in ((920, early), (980, late)):
+        tail = steps // 10
+        first = 0.996 ** (2 * (steps - tail))  # J of the tail's first step, in descents
+        assert found.hover[0] == pytest.approx(first * 0.996 ** (2 * (tail // 10)), rel=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), RMSProp()], ids=str)
@@ -180,8 +192,9 @@ class Line(Problem):
 def test_the_noise_of_mini_batches_is_no_oscillation(share: float) -> None:
     problem = Line()
     found = outcomes(problem, GradientDescent(), share * problem.limit, steps=1500, batch_size=4)
-    assert labels(found) <= {"settled", "descending"}
-    assert (found.dynamics == Dynamics.SETTLED).mean() > 0.8
+    assert labels(found) <= {"settled", "descending", "hovering"}
+    assert (found.dynamics != Dynamics.DESCENDING).mean() > 0.8
+    assert not found.unstable.any()
     assert {str(b) for b in found.basin} == {"global-minimum"}
     np.testing.assert_allclose(found.basin_loss, problem.known_minimum, rtol=1e-9)
 

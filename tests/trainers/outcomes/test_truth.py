@@ -7,7 +7,17 @@ import pytest
 
 from tests.support.brute_force_flow import Bottom, Formula, flow_to_bottoms
 from tests.support.known_basins import MADE, endless, inflection, network, unevenly_degenerate
-from trainers import Basin, Dynamics, Outcomes, Point, classify, get_optimizer, get_problem, train
+from trainers import (
+    Basin,
+    Dynamics,
+    Outcomes,
+    Point,
+    Thresholds,
+    classify,
+    get_optimizer,
+    get_problem,
+    train,
+)
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import Landscape
 from trainers.randomness import starts
@@ -26,6 +36,8 @@ TRAININGS = {
 # start. The classifier ends where 1e-12 of the descent is left to gain, or at rounding; brute force
 # in extended precision; levels here are 1e-3 and more apart, so anything between would do.
 SAME = 1e-7
+# Levels are told apart at 1e-3, though the minimum of most of these is not known.
+FINE = Thresholds(material=1e-3)
 # Error of a curvature, over the largest. Central differences with a step of 1e-6 are right to 1e-9;
 # the Hessian is that of the bottom, unless Newton's last steps were shorter than 1e-4 of 1 + |w|.
 CURVATURE = 1e-3
@@ -41,7 +53,7 @@ def train_and_classify(
         problem, get_optimizer(name), learning_rate=rate or usual, starts=first, steps=steps
     )
     assert not run.diverged.any()
-    return run.weights, classify(problem, run)
+    return run.weights, classify(problem, run, FINE)
 
 
 def agree(found: Outcomes, truth: Bottom) -> None:
@@ -144,7 +156,8 @@ def test_an_inflection_is_no_minimum(training: str) -> None:
 def test_a_minimum_at_infinity_is_no_minimum(kind: str, training: str) -> None:
     _, found = train_and_classify(endless(kind), training)
     assert set(found.basin) == {Basin.PLATEAU}
-    assert set(found.dynamics) == {Dynamics.DESCENDING}
+    # What is left of the way to infinity may be negligible.
+    assert set(found.dynamics) <= {Dynamics.DESCENDING, Dynamics.SETTLED}
     assert all("no minimum is there" in reason for reason in found.reason)
 
 
@@ -200,8 +213,9 @@ def test_a_tiny_relu_network_ends_where_small_steps_end() -> None:
         for _ in range(count):
             w -= size * problem.loss_and_gradient(w)[1]
     bottom = problem.loss_and_gradient(w)[0]
-    # Material: a thousandth of the descent. Where some unit dies on the way, steps and flow part.
-    settled = found.dynamics == Dynamics.SETTLED
+    # Material: a thousandth of the descent. Where some unit dies on the way, steps and flow part;
+    # so of those alone that are a tenth of that from their bottom.
+    settled = found.hover <= 1e-4
     assert settled.mean() > 0.5
     off = np.abs(found.basin_loss - bottom) / (found.start_loss - bottom)
     assert (off[settled] <= 1e-3).mean() >= 0.99

@@ -10,7 +10,7 @@ import pytest
 from trainers.errors import InvalidInput
 from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
 from trainers.outcomes.classify import classify
-from trainers.problem import FloatArray, IntArray, Problem
+from trainers.problem import FloatArray, IntArray, Problem, evaluator
 from trainers.problems.landscapes import Quadratic
 from trainers.randomness import Purpose, batches, generator, starts
 from trainers.training.engine import train
@@ -271,3 +271,74 @@ def test_parameters_is_a_whole_number(parameters: Any) -> None:
     problem.parameters = parameters
     with pytest.raises(InvalidInput, match="parameters is"):
         starts(problem, restarts=2)
+
+
+class Multiplying(Faulty):
+    """A bowl that can multiply by its Hessian, or thinks so."""
+
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray:
+        match self.fault:
+            case "list":
+                return (2 * v).tolist()  # type: ignore[no-any-return]
+            case "one row":
+                return np.asarray(2 * v[0])
+            case "changed":
+                v *= 2
+        return 2 * v
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("list", "Multiplying.hessian_product returned a product of type list; give an array"),
+        ("one row", r"a product of shape \(2,\) for w of shape \(2, 2\); it must be \(2, 2\)"),
+        ("changed", "Multiplying.hessian_product changed w or v; it must leave them as they are"),
+    ],
+)
+def test_a_faulty_product_is_refused_before_training(fault: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        train(Multiplying(fault), GD, learning_rate=0.1, starts=np.ones((3, 2)), steps=5)
+
+
+class Steeper(Multiplying):
+    """Another loss."""
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        loss, gradient = super().loss_and_gradient(w)
+        return 3 * loss, 3 * gradient
+
+
+class Mixin:
+    """Another loss for whatever problem it is put before."""
+
+    def loss_and_gradient(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return (w**4).sum(axis=1), 4 * w**3
+
+
+class Mixed(Mixin, Multiplying):
+    """Gets its loss from elsewhere."""
+
+
+class Knowing(Steeper):
+    """Knows the Hessian of its loss."""
+
+    def hessian_product(self, w: FloatArray, v: FloatArray, /) -> FloatArray:
+        return 6 * v
+
+
+def test_a_product_is_inherited_with_its_loss_and_not_past_another() -> None:
+    class Renamed(Multiplying):
+        pass
+
+    class Heir(Knowing):
+        pass
+
+    w = np.ones((1, 2))
+    factors: dict[type[Problem], float | None] = {
+        Faulty: None, Multiplying: 2.0, Renamed: 2.0, Steeper: None, Mixed: None, Knowing: 6.0,
+        Heir: 6.0,
+    }  # fmt: skip
+    for kind, factor in factors.items():
+        found = evaluator(kind("")).hessian_product(w, w)  # type: ignore[call-arg]
+        expected = None if factor is None else factor * w
+        np.testing.assert_equal(found, expected)

@@ -62,8 +62,8 @@ def test_the_order_of_restarts_changes_nothing(
 def test_how_restarts_are_cut_into_tasks_changes_no_label(
     problem: Landscape, name: str, rate: float, seed: int, cut: int
 ) -> None:
-    # `basin` follows from `point`, `basin_loss` and the starts of the whole job, which the
-    # coordinator has; a task alone has another median of J0, so it is not compared here.
+    # `basin`, `hover`, `unstable` and who has settled follow from what is compared here and the
+    # starts of the whole job, which the coordinator has; a task alone has another median of J0.
     w0 = starts(problem, restarts=12, seed=seed)
     whole = outcomes(problem, name, rate, w0)
     parts = [outcomes(problem, name, rate, w) for w in (w0[:cut], w0[cut:])]
@@ -71,11 +71,11 @@ def test_how_restarts_are_cut_into_tasks_changes_no_label(
     def joined(field: str) -> Any:
         return np.concatenate([getattr(part, field) for part in parts])
 
-    for field in ("dynamics", "diverged_at", "loss"):
+    for field in ("motion", "diverged_at", "loss", "tail_loss", "spikes"):
         np.testing.assert_array_equal(getattr(whole, field), joined(field))
     # The flow takes its number of stages from the rows beside it, so from a point far away, or on a
     # divide, it may end in another well; of a restart that settled there is only one below.
-    settled = whole.dynamics == Dynamics.SETTLED
+    settled = whole.hover <= 1e-6
     np.testing.assert_array_equal(whole.point[settled], joined("point")[settled])
     scale = 1e-6 * np.maximum(whole.start_loss, 1.0)
     off = np.abs(whole.basin_loss - joined("basin_loss"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.brute_force_flow import Formula
 from tests.support.known_basins import MADE, network
-from trainers import Dynamics, Outcomes, classify, get_optimizer, train
+from trainers import Dynamics, Outcomes, Point, classify, get_optimizer, train
 from trainers.problem import FloatArray, Problem
 from trainers.problems.network import Network
 from trainers.problems.teachers import TeacherStudent
@@ -30,11 +30,13 @@ def outcomes(
 
 
 def same(a: Outcomes, b: Outcomes, loss: float) -> None:
-    """The same labels, and bottoms within `loss` of the descent."""
+    """The same labels, and bottoms within `loss` of the descent. Who is not proven is followed
+    until its interval is a quarter of a thousandth, and no further."""
     for field in ("dynamics", "basin", "point", "diverged_at"):
         np.testing.assert_array_equal(getattr(a, field), getattr(b, field), err_msg=field)
     scale = np.maximum(a.start_loss - a.basin_loss, 1.0)
-    assert (np.abs(a.basin_loss - b.basin_loss) / scale).max() <= loss
+    bound = np.where(a.point == Point.UNDETERMINED, 2.5e-4, loss)
+    assert (np.abs(a.basin_loss - b.basin_loss) / scale <= bound).all()
 
 
 @settings(max_examples=10, deadline=None)
@@ -73,9 +75,10 @@ def test_order_and_cuts_change_no_label(name: str, seed: int, cut: int) -> None:
     order = rng.permutation(12)
     whole, shuffled = outcomes(problem, w0), outcomes(problem, w0[order])
     parts = [outcomes(problem, w0[:cut]), outcomes(problem, w0[cut:])]
-    # `basin` also depends on the best among those in the call, and on the median of J0.
-    np.testing.assert_array_equal(whole.basin[order], shuffled.basin)
-    for field in ("dynamics", "point", "basin_loss", "reason"):
+    # These also depend on the best among those in the call, and on the median of J0.
+    for field in ("basin", "dynamics", "unstable", "hover"):
+        np.testing.assert_array_equal(getattr(whole, field)[order], getattr(shuffled, field))
+    for field in ("motion", "point", "basin_loss", "tail_gap"):
         values = getattr(whole, field)
         np.testing.assert_array_equal(values[order], getattr(shuffled, field))
         joined = np.concatenate([getattr(part, field) for part in parts])

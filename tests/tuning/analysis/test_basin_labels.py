@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.support.made_results import DIVERGED, GOOD, TRAPPED, result
 from trainers import Basin, Thresholds
 from tuning.analysis.basin_labels import Labels
+from tuning.trial.result import SettingResult
+from tuning.trial.setting import Role
 
 LIMITS = Thresholds(material=1e-3)
 
@@ -100,3 +103,51 @@ def test_a_start_below_the_minimum_gives_no_negative_tolerance() -> None:
     labels = Labels.of([result(0, 0.1, rows)], 0.0, LIMITS)
     assert labels.tolerance == 0.0
     assert basins(labels) == [Basin.GLOBAL_MINIMUM]
+
+
+def measured(gap: float, *, start: float = 1.0, level: float = 0.3) -> SettingResult:
+    """Two restarts whose tails hover `gap` above their bottoms, held there by opposed steps."""
+    found = result(0, 0.1, [replace(GOOD, dynamics="oscillating", start=start)] * 2)
+    both = np.full(2, True)
+    table = replace(
+        found.restarts,
+        tail_loss=np.full(2, level),
+        tail_gap=np.full(2, gap),
+        tail_excess=np.zeros(2),
+        still=both,
+        held=both,
+    )
+    return replace(found, restarts=table)
+
+
+def test_who_has_settled_or_fallen_is_labelled_anew_with_the_descent_of_all() -> None:
+    # Alone, the descent is 1, and a hover of 0.06 is a fall.
+    alone = Labels.of([measured(0.06)], 0.0, Thresholds()).results[0].restarts
+    assert alone.hover.tolist() == [0.06, 0.06]
+    assert alone.fall.tolist() == ["swings", "swings"]
+    assert alone.unstable.all()
+    # Beside a bottom at -1 it is 2: then 0.03 is none.
+    lower = result(1, 0.2, [replace(GOOD, basin_loss=-1.0)] * 2)
+    both = Labels.of([measured(0.06), lower], None, Thresholds())
+    assert both.results[0].restarts.hover.tolist() == [0.03, 0.03]
+    assert not both.results[0].restarts.unstable.any()
+    assert both.results[0].restarts.dynamics.tolist() == ["oscillating"] * 2
+    small = Labels.of([measured(0.0009)], 0.0, Thresholds()).results[0]
+    assert small.restarts.dynamics.tolist() == ["settled"] * 2
+    assert small.restarts.motion.tolist() == ["oscillating"] * 2
+    strict = Labels.of([measured(0.0009)], 0.0, Thresholds(max_hover=1e-4, settled=1e-4))
+    assert strict.results[0].restarts.fall.tolist() == ["swings"] * 2
+
+
+def test_what_is_not_known_of_a_tail_stays_as_it_was_told() -> None:
+    told = result(0, 0.1, [GOOD, replace(GOOD, dynamics="oscillating"), DIVERGED])
+    (again,) = Labels.of([told], 0.0, Thresholds()).results
+    assert again.restarts.dynamics.tolist() == ["settled", "oscillating", "diverged"]
+    assert again.restarts.fall.tolist() == ["", "swings", "diverged"]
+    assert np.isnan(again.restarts.hover).all()
+
+
+def test_the_scale_is_that_of_the_first_64_starts() -> None:
+    search = result(0, 0.1, [GOOD] * 64)
+    fresh = result(1, 0.1, [replace(GOOD, start=100.0)] * 200, role=Role.CONFIRMATION, first=64)
+    assert Labels.of([search, fresh], 0.0, LIMITS).start_loss == 1.0

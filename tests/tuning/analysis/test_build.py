@@ -17,7 +17,7 @@ from trainers import Problem, ProblemFailed
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
 from tuning.analysis.build import build_report
-from tuning.report.model import Report, SettingRow
+from tuning.report.model import Report, SettingRow, Status
 from tuning.search.records import results_of
 from tuning.spec.job import JobSpec, read_spec
 from tuning.study import StudyStore
@@ -187,7 +187,7 @@ def test_every_number_of_a_row_again(
 ) -> None:
     """Restart by restart, from the definitions."""
     spec, results, report = wells
-    rows = (*report.settings, *report.confirmations)
+    rows = report.rows
     assert len(rows) == len(results)
     assert {row.loss is None for row in rows} == {True, False}  # all kinds of settings
     best = DoubleWell().known_minimum
@@ -219,8 +219,12 @@ def test_every_number_of_a_row_again(
         # The one-sided bound p has P(X <= unstable | p) = 5 %.
         if unstable < total:
             tail = stats.binom.cdf(unstable, total, row.unstable_upper)
-            assert tail == pytest.approx(1 - spec.stability.confidence, rel=1e-9)
-        assert row.stable == (row.unstable_upper <= spec.stability.max_unstable)
+            # Two optimizers look stable here: four fifths of it are for the first that is tried.
+            share = 0.8 if row.role == "confirmation" else 1.0
+            assert tail == pytest.approx(share * (1 - spec.stability.confidence), rel=1e-9)
+        if row.role == "search" and row.status is not Status.UNDECIDED:
+            holds = row.unstable_upper <= spec.stability.max_unstable
+            assert row.status.stable == holds
         ends = sorted(
             math.inf if kind == "diverged" else loss
             for kind, loss in zip(table.dynamics.tolist(), table.loss.tolist(), strict=True)
@@ -271,7 +275,7 @@ def test_the_rest_of_the_report_again(
 
     assert chosen.cost is not None
     for row in report.settings:
-        assert not row.stable or excused(row) or (row.cost or math.inf) >= chosen.cost
+        assert not row.status.stable or excused(row) or (row.cost or math.inf) >= chosen.cost
     assert sum(m.count for m in report.minima) == sum(
         int((r.restarts.point == "minimum").sum()) for r in results
     )
@@ -289,14 +293,15 @@ def test_the_rest_of_the_report_again(
 
 def test_the_dataframe(wells: tuple[JobSpec, list[SettingResult], Report]) -> None:
     _, _, report = wells
-    rows = (*report.settings, *report.confirmations)
+    rows = report.rows
     frame = report.to_dataframe()
     assert frame["number"].tolist() == list(range(len(rows)))
     assert frame["unstable"].tolist() == [r.unstable.estimate for r in rows]
     assert frame["trapped.high"].tolist() == [r.trapped.high for r in rows]
     assert frame["dynamics.diverged"].tolist() == [r.dynamics["diverged"] for r in rows]
     assert frame["basins.local-minimum"].tolist() == [r.basins["local-minimum"] for r in rows]
-    assert set(frame["role"]) == {"search", "confirmation"}
+    assert set(frame["role"]) == {"search", "confirmation", "comparison"}
+    assert frame["status"].tolist() == [r.status for r in rows]
 
 
 def test_the_json_has_everything_but_curves_and_pictures(

@@ -164,3 +164,19 @@ def test_noisy_copies_of_known_minima_are_found_again(
     for minimum, (i, j) in zip(minima, wanted, strict=True):
         assert minimum.loss == pytest.approx(0.1 * i, abs=6e-10)
         assert minimum.largest_curvature == pytest.approx(2.0 * 1.5**j, rel=5e-3)
+
+
+def test_what_is_not_proven_is_told_apart_by_its_level() -> None:
+    # D = 1, so levels are told apart at 1e-3: three restarts that reached J*, two whose bottom is
+    # known well above it, and one of which too little is known.
+    losses = np.array([0.0, 0.0004, 0.0009, 0.4, 0.4002, 0.6])
+    lower = np.array([-1e-4, -np.inf, -np.inf, 0.3999, 0.4001, 0.5])
+    made = result(0, 0.1, [replace(GOOD, basin_loss=loss) for loss in losses])
+    table = replace(made.restarts, point=np.array(["undetermined"] * 6), lower_bound=lower)
+    levels, unseen = found([replace(made, restarts=table)])
+    assert [(m.loss, m.count, m.by_level, m.is_global) for m in levels] == [
+        (0.0, 3, True, True),
+        (0.4, 2, True, False),
+    ]
+    assert unseen is not None
+    assert (unseen.total, unseen.distinct, unseen.singletons) == (5, 2, 0)

@@ -27,6 +27,7 @@ LOOKING = (
     ["report", "wells-1"],
     ["resume", "wells-1", "--workers", "inline", "-q"],
     ["replay", "wells-1", "--setting", "0", "--restart", "0"],
+    ["explain", "wells-1", "--setting", "0", "--restart", "0"],
 )
 
 

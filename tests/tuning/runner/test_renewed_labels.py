@@ -94,5 +94,5 @@ def test_labels_are_renewed_on_resume(tmp_path: Path) -> None:
     replayed = tuning.replay(job.id, setting=first.number, restart=0, home=tmp_path)
     assert replayed.outcome.basin == Basin.LOCAL_MINIMUM
     assert replayed.best_loss == report.best_loss
-    rows = (*report.settings, *report.confirmations)
+    rows = report.rows
     assert counts(tmp_path, job.id) == {row.number: dict(row.basins) for row in rows}

@@ -41,12 +41,13 @@ def test_defaults() -> None:
         },
         "stability": {
             "max_unstable": 0.05,
+            "max_hover": 0.05,
             "confidence": 0.95,
             "margin": 2.0,
             "target_loss": None,
             "choose_by": "cost",
         },
-        "outcomes": vars(Thresholds()),
+        "outcomes": {k: v for k, v in vars(Thresholds()).items() if k != "max_hover"},
         "tracking": {"uri": None},
         "storage": {"url": None},
         "cluster": {
@@ -59,7 +60,7 @@ def test_defaults() -> None:
     }
     assert spec.search.rules == [GradientDescent()]
     assert [p[LEARNING_RATE] for p in spec.search.first_points] == [0.001, 0.01, 0.1]
-    assert spec.outcomes.thresholds == Thresholds()
+    assert spec.thresholds == Thresholds()
 
 
 def test_the_answer_key_leaves_out_where_things_are_kept() -> None:

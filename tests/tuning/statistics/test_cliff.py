@@ -83,6 +83,31 @@ def test_lowest_failing_rate_may_lie_below_the_cliff() -> None:
     )
 
 
+def test_a_ring_has_no_cliff() -> None:
+    """Half of the starts fail at 0.01 and hold at 0.1: isotonic, both would be unstable."""
+    cliff = fit(RATES, [0, 32, 0, 64])
+    assert (cliff.estimate, cliff.low, cliff.high) == (None, None, None)
+    assert (cliff.stable_up_to, cliff.lowest_failing) == (0.001, 0.01)
+    assert [point.fitted for point in cliff.curve] == [0.0, 0.5, 0.0, 1.0]
+    assert cliff.explanation == (
+        "stable at every tried rate up to 0.001, and unstable at 0.01; no cliff is fitted, for "
+        "P(unstable) does not only rise with the rate: 32 restarts are unstable at 0.01 but not at "
+        "0.1, 0 the other way (monotony refused, p = 1.4e-09)"  # 2^-32, for 3 neighbours with half
+    )
+    document = cliff.to_dict()
+    assert not document["monotone"]
+    assert document["ring"] == {
+        "lower": 0.01,
+        "higher": 0.1,
+        "lower_only": 32,
+        "higher_only": 0,
+        "p_value": pytest.approx(6 * 0.5**32),
+    }
+    early = fit(RATES, [32, 0, 0, 64]).explanation
+    assert early.startswith("unstable already at 0.001; no cliff")
+    assert fit(RATES, [0, 32, 0, 0], limit=0.9).explanation.startswith("never unstable up to 1;")
+
+
 def test_exactly_the_limit_does_not_exceed_it() -> None:
     # 1 of 20 is 0.05 however the repeated settings and pooled violators round.
     for counts in ([1, 1, 1, 20], [2, 0, 1, 20], [1, 2, 0, 20]):
@@ -104,9 +129,9 @@ def test_repeated_rates_are_pooled() -> None:
     cliff = fit([0.1, 0.01, 0.1, 1.0], [0, 0, 64, 64], limit=0.45)
     assert [point.rate for point in cliff.curve] == [0.01, 0.1, 1.0]
     assert [point.fitted for point in cliff.curve] == [0.0, 0.5, 1.0]
-    # In the isotonic fit a rate tried three times weighs three times: (3 * 32 + 16) / (4 * 64).
-    heavy = fit([0.1, 0.1, 0.1, 1.0], [32, 32, 32, 16])
-    assert [point.fitted for point in heavy.curve] == pytest.approx([112 / 256] * 2, rel=1e-12)
+    # In the isotonic fit a rate tried three times weighs three times: (3 * 20 + 16) / (4 * 64).
+    heavy = fit([0.1, 0.1, 0.1, 1.0], [20, 20, 20, 16])
+    assert [point.fitted for point in heavy.curve] == pytest.approx([76 / 256] * 2, rel=1e-12)
 
 
 def slow_isotonic(fractions: NDArray[np.float64]) -> list[float]:
@@ -122,7 +147,8 @@ def slow_isotonic(fractions: NDArray[np.float64]) -> list[float]:
 @settings(deadline=None, max_examples=30)
 def test_curve_is_the_isotonic_regression(counts: list[int]) -> None:
     cliff = fit(np.geomspace(1e-4, 1, len(counts)), counts, restarts=20)
-    expected = slow_isotonic(np.array(counts) / 20)
+    observed = np.array(counts) / 20
+    expected = slow_isotonic(observed) if cliff.ring is None else observed.tolist()
     assert [point.fitted for point in cliff.curve] == pytest.approx(expected, abs=1e-12)
 
 
@@ -213,10 +239,11 @@ def test_order_of_the_numbers(
     assert low < high
     if cliff.estimate is not None:
         assert low <= cliff.estimate <= high
-    assert {cliff.low, cliff.high, cliff.lowest_failing} <= {None, *rates.tolist()}
+    ends = {cliff.low, cliff.high, cliff.lowest_failing, cliff.stable_up_to}
+    assert ends <= {None, *rates.tolist()}
     for point in cliff.curve:
         assert 0 <= point.low <= point.fitted <= point.high <= 1 + 1e-12
-    for column in range(4):
+    for column in range(4 if cliff.ring is None else 1):
         assert (np.diff([point[column] for point in cliff.curve]) >= -1e-12).all()
 
 
@@ -254,10 +281,12 @@ def test_another_unstable_restart_never_raises_the_cliff(
     rates, unstable = study
     worse = unstable.copy()
     worse[tuple(data.draw(st.integers(0, size - 1)) for size in unstable.shape)] = True
-    before = bounds(fit_cliff("gd", rates, unstable, 0.05, 0.95, seed=4))
-    after = bounds(fit_cliff("gd", rates, worse, 0.05, 0.95, seed=4))
-    assert after[0] <= before[0]
-    assert after[1] <= before[1]
+    before = fit_cliff("gd", rates, unstable, 0.05, 0.95, seed=4)
+    after = fit_cliff("gd", rates, worse, 0.05, 0.95, seed=4)
+    assert (after.stable_up_to or 0.0) <= (before.stable_up_to or 0.0)
+    if before.ring is None and after.ring is None:
+        assert bounds(after)[0] <= bounds(before)[0]
+        assert bounds(after)[1] <= bounds(before)[1]
 
 
 def test_same_seed_same_answer() -> None:
@@ -274,6 +303,7 @@ def test_as_json() -> None:
     document = json.loads(json.dumps(cliff.to_dict(), allow_nan=False))
     assert (document["optimizer"], document["low"], document["high"]) == ("gd", 0.01, 0.1)
     assert document["curve"][2]["rate"] == 0.1
+    assert (document["monotone"], document["ring"], document["stable_up_to"]) == (True, None, 0.01)
     assert document["explanation"] == cliff.explanation
 
 

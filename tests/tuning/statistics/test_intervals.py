@@ -115,7 +115,15 @@ def test_undecided_restarts_widen_both_ways() -> None:
     assert rate.low == wilson(2, 64).low
     assert rate.high == wilson(7, 64).high
     assert (rate.count, rate.total, rate.undecided) == (2, 64, 5)
-    assert rate.estimate == 2 / 64
+    assert rate.estimate == 2 / 59
+
+
+def test_a_rate_is_not_given_when_more_than_a_tenth_is_not_judged() -> None:
+    assert wilson(2, 60, undecided=6).estimate == 2 / 54
+    rate = wilson(0, 60, undecided=7)
+    assert rate.estimate is None
+    assert str(rate) == "not judged (7 of 60)"
+    assert (rate.low, rate.high) == (0.0, wilson(7, 60).high)
 
 
 def test_nothing_tried_is_unknown() -> None:
@@ -128,12 +136,12 @@ def test_nothing_tried_is_unknown() -> None:
 
 def test_rate_prints_with_interval_and_count() -> None:
     assert str(wilson(2, 64)) == "3.1 % [0.9, 10.7] (2/64)"
-    assert str(wilson(0, 20, undecided=1)) == "0.0 % [0.0, 23.6] (0/20, 1 undecided)"
+    assert str(wilson(0, 20, undecided=1)) == "0.0 % [0.0, 23.6] (0/20, 1 not judged)"
 
 
 def test_rate_as_json() -> None:
     rate = wilson(1, 29, undecided=2)
-    expected = {"count": 1, "total": 29, "undecided": 2, "estimate": 1 / 29}
+    expected = {"count": 1, "total": 29, "undecided": 2, "absent": 0, "estimate": 1 / 27}
     assert json.loads(json.dumps(rate.to_dict())) == expected | {"low": rate.low, "high": rate.high}
 
 

@@ -100,7 +100,7 @@ def minima(report: Report) -> bytes | None:
         bar.set_label("sharpness: largest curvature λ", fontsize=SIZE, color=INK)
         bar.ax.tick_params(which="both", labelsize=SIZE - 1, color=GREY, labelcolor=INK)
         bar.outline.set_visible(False)
-    else:
+    elif measured.size:
         ax.annotate(
             f"all of sharpness {number(low)}",
             (1, 1),

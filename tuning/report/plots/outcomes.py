@@ -64,9 +64,7 @@ def outcomes(report: Report) -> bytes | None:
         Patch(color=colour, label=name) for name, colour in STACKS.items() if name in seen
     ]
     handles.append(
-        Line2D(
-            [], [], color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), label="stable, isotonic fit"
-        )
+        Line2D([], [], color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), label="stable, fitted")
     )
     drawn.legend(
         handles=handles[::-1],
@@ -166,7 +164,9 @@ def _cliff(lane: Axes, ax: Axes, cliff: Cliff, limits: tuple[float, float]) -> N
         _say(lane, f"cliff {number(cliff.estimate)} {ends}", low, high, 1.5, limits)
     else:
         already = (
-            "unstable already at the lowest rate"
+            "no cliff: P(unstable) does not only rise"
+            if cliff.ring is not None
+            else "unstable already at the lowest rate"
             if cliff.low is None
             else "no cliff up to the highest rate"
         )

@@ -59,6 +59,8 @@ def _told(w: FloatArray, outcome: str, land: LossProfile, width: float) -> _Told
             )
         case Dynamics.OSCILLATING:
             return _Told("oscillates", "oscillate")
+        case Dynamics.HOVERING:
+            return _Told("hovers", "hover")
         case Dynamics.DESCENDING:
             return _Told("is still descending", "are still descending")
         case Dynamics.SETTLED if trapped:
