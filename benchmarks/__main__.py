@@ -1,5 +1,5 @@
-"""`python -m benchmarks [engine] [job] [judging] [service]`: print, and keep in
-benchmarks/RESULTS.md, what was measured last.
+"""`python -m benchmarks [part ...]`, parts as in `PARTS`: print what is measured, and keep that
+of all parts in benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -8,10 +8,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.core import core
 from benchmarks.engine import engine
 from benchmarks.job import job
 from benchmarks.judging import judging
+from benchmarks.samplers import samplers
+from benchmarks.search import search
 from benchmarks.service import service
+from benchmarks.torch import torch_
 from tuning.analysis.problem_info import host_facts
 
 PARTS = {
@@ -21,6 +25,10 @@ PARTS = {
         "Truth at the scale of real training: `python -m benchmarks judging`, on one core",
         judging,
     ),
+    "search": ("The search for the cliff, against known truths", search),
+    "samplers": ("The search for the cliff, against Optuna's samplers", samplers),
+    "core": ("The coordinator's core with a fake clock and 10,000 workers", core),
+    "torch": ("Modules of PyTorch: restart-steps a second on one core", torch_),
     "service": ("A job on a warm cluster of two workers, all of it on this machine", service),
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")

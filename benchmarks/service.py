@@ -27,6 +27,7 @@ seed = {number}
 [problem]
 name = "double-well"
 [search]
+sampler = "tpe"
 settings = 4
 [training]
 restarts = 16

@@ -33,9 +33,8 @@ report = tuning.tune(
     search={
         "optimizers": ["gd", {"name": "momentum", "beta": 0.9}],
         "learning_rate": {"low": 1e-4, "high": 1.0},
-        "settings": 16,
     },
-    training={"restarts": 64, "steps": 1000},
+    training={"steps": 1000},
     workers="inline",
 )
 

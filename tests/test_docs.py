@@ -1,30 +1,40 @@
 """The README says what is true: its job file is valid, its Python runs, its commands exist.
-The chapter on outcomes likewise: its program prints what it says, its thresholds are those in use.
+The chapter on outcomes likewise: its program prints what it says, its thresholds are those in use;
+and the page on models of one's own.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import runpy
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trainers import Basin, Dynamics, Thresholds
 from tuning.cli.main import cli
+from tuning.report.model import Report
+from tuning.runner.local_api import prepare, sourced
+from tuning.spec.cluster_section import ClusterSpec
 from tuning.spec.job import read_spec
-from tuning.spec.sections import ClusterSpec, OutcomesSpec
+from tuning.spec.sections import OutcomesSpec
 
 ROOT = Path(__file__).parent.parent
+#: A search for a page's sake, in the words of `find_learning_rate`.
+SMALL = 'steps=40, settings=2, restarts=6, workers="inline", progress=False'
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHAPTER = (ROOT / "docs" / "outcomes.md").read_text(encoding="utf-8")
+OWN_MODEL = (ROOT / "docs" / "your-own-model.md").read_text(encoding="utf-8")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def _blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
 def test_the_job_file_is_valid() -> None:
@@ -36,6 +46,10 @@ def test_the_job_file_is_valid() -> None:
 
 @pytest.mark.parametrize("block", _blocks("python"), ids=lambda b: b.splitlines()[0])
 def test_the_python_runs(block: str, tmp_path: Path) -> None:
+    if "import torch" in block:
+        pytest.importorskip("torch", reason="pip install torch==2.13.0")
+        whole, block = block, block.replace("batch_size=32,", f"batch_size=32, {SMALL},")
+        assert block != whole
     done = subprocess.run(
         [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
@@ -131,3 +145,37 @@ def test_the_chapter_s_pictures_are_those_of_the_example(monkeypatch: pytest.Mon
 def test_the_chapter_is_named() -> None:
     for page in (README, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")):
         assert "(docs/outcomes.md)" in page
+
+
+# ------------------------------------------------------------------------- docs/your-own-model.md
+
+
+@pytest.mark.science
+@pytest.mark.usefixtures("no_pictures")
+def test_the_page_on_models_of_one_s_own_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its blocks are one program. Every job in it is checked as far as can be without running it,
+    which makes the problem and tries its optimizers; the first one is run."""
+    pytest.importorskip("torch", reason="pip install torch==2.13.0")
+    finder = importlib.import_module("tuning.runner.find_learning_rate")
+    tune: Callable[..., Report] = finder.tune
+    reports: list[Report] = []
+    said: list[list[str]] = []
+
+    def first_alone(**given: Any) -> Report:
+        job = {key: given[key] for key in given if key not in ("workers", "home", "progress")}
+        if not reports:
+            reports.append(tune(**job, workers="inline", home=tmp_path))
+        said.append(prepare(*sourced(None, job)).remarks)
+        return reports[0]
+
+    monkeypatch.setattr(finder, "tune", first_alone)
+    monkeypatch.chdir(tmp_path)
+    blocks = _blocks("python", OWN_MODEL)
+    exec(compile("\n".join(blocks), "page", "exec"), {"__name__": "page"})
+    assert len(said) == OWN_MODEL.count("tuning.find_learning_rate(\n")
+    assert said == [[]] * len(said)  # nothing of it needs the loop
+    assert "Net\n" in capsys.readouterr().out
+    (job,) = _blocks("toml", OWN_MODEL)
+    assert read_spec(tomllib.loads(job)).problem.name == "model:make_problem"

@@ -24,14 +24,12 @@ SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 #: What keeps an example from taking long here; the small ones run as they are.
 SHRUNK: dict[str, dict[str, dict[str, Any]]] = {
     "breast-cancer": {
-        "search": {"settings": 8},
-        "training": {"restarts": 8, "steps": 100},
-        "stability": {"max_unstable": 0.4},
+        "budget": {"restarts": 700},
+        "training": {"steps": 100},
     },
     "digits": {
-        "search": {"settings": 4},
-        "training": {"restarts": 8, "steps": 40},
-        "stability": {"max_unstable": 0.4},
+        "budget": {"restarts": 240},
+        "training": {"steps": 40},
     },
 }
 
@@ -56,20 +54,23 @@ def test_it_runs_to_its_end(tmp_path: Path, path: Path) -> None:
     assert ran.code == 0, report["explanation"]
     assert report["job"]["name"] == path.stem
     assert report["best_stable"]["optimizer"] in report["cliffs"]
-    assert len(report["settings"]) == job["search"]["settings"]
+    # Eight rates over the range for each optimizer, and more where it is decided.
+    assert len(report["settings"]) > 8 * len(report["cliffs"])
     best = report["best_stable"]["learning_rate"]
     match path.stem:
         case "single-weight":
             # The limit is 2 / curvature = 1, and a stable rate is so at twice the rate too.
             assert best < 0.5
             tried = {row["learning_rate"]: row["dynamics"] for row in report["settings"]}
-            assert tried[0.1]["settled"] == 64
-            assert tried[2.0]["diverged"] == 64
+            assert tried[0.1]["settled"] == 6
+            assert tried[2.0]["diverged"] == 6
+            assert report["cliffs"]["gd"]["basis"] == "thresholds"
+            assert report["cliffs"]["gd"]["high"] / report["cliffs"]["gd"]["low"] < 1.05
             assert report["cliffs"]["gd"]["low"] <= 1.0 <= report["cliffs"]["gd"]["high"]
         case "double-well":
             # Starts are drawn evenly over both wells; gradient descent stays where it begins.
-            slow = next(row for row in report["settings"] if row["optimizer"] == "gd")
-            assert 0.3 < slow["trapped"]["estimate"] < 0.7
+            assert report["best_stable"]["trapped"]["total"] >= 128
+            assert 0.3 < report["best_stable"]["trapped"]["estimate"] < 0.7
             assert len(report["minima"]) == 2
         case "xor":
             assert report["best_loss_is_known"]
@@ -91,4 +92,6 @@ def test_the_script_runs(tmp_path: Path, path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.strip()
-    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+    # A study of the user's own leaves nothing behind, and a verdict nothing beside its table.
+    left = {"cliff_sampler": [], "verdict": ["results.csv"]}.get(path.stem, ["home"])
+    assert [p.name for p in tmp_path.iterdir()] == left

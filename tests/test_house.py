@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
+CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 
 PINNED = re.compile(
@@ -111,8 +112,13 @@ def test_the_lock_satisfies_the_project(declaration: str) -> None:
     assert requirement.specifier.contains(version)
 
 
-def test_torch_is_not_locked() -> None:
-    assert "torch" not in locked(LOCK)
+@pytest.mark.parametrize("library", ["torch", "jax", "keras", "optax"])
+def test_what_is_not_locked_is_pinned_for_ci(library: str) -> None:
+    assert library not in locked(LOCK)
+    pins = re.findall(rf"\b{library}==([\d.]+)", (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert len(pins) == 1
+    (loop,) = re.findall(r"^for library in (.*); do$", CI, re.MULTILINE)
+    assert library in loop.split()
 
 
 def test_compose_file_is_valid() -> None:

@@ -15,13 +15,13 @@ from __future__ import annotations
 from trainers.basins.endpoints import Point
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from trainers.optimizers.base import Optimizer
-from trainers.optimizers.registry import OPTIMIZERS, get_optimizer
+from trainers.optimizers.registry import OPTIMIZERS, all_optimizers, get_optimizer
 from trainers.outcomes.basins import Basin, Evidence
 from trainers.outcomes.classify import Outcome, Outcomes, classify
 from trainers.outcomes.dynamics import Dynamics
 from trainers.outcomes.stability import Fall
 from trainers.problem import Problem
-from trainers.problems.registry import PROBLEMS, get_problem
+from trainers.problems.registry import PROBLEMS, all_problems, get_problem
 from trainers.randomness import starts
 from trainers.thresholds import Thresholds
 from trainers.training.engine import train
@@ -44,6 +44,8 @@ __all__ = [
     "SurefootError",
     "Thresholds",
     "Trajectories",
+    "all_optimizers",
+    "all_problems",
     "classify",
     "get_optimizer",
     "get_problem",

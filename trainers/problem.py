@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from trainers.data.dataset import Dataset
+    from trainers.optimizers.base import UpdateRule
+    from trainers.training.trainer import Trainer
 
-__all__ = ["Evaluate", "Evaluator", "FloatArray", "IntArray", "Problem", "evaluator"]
+__all__ = ["Evaluate", "Evaluator", "FloatArray", "IntArray", "Problem", "RealArray", "evaluator"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+#: Of the precision in which is trained, where that need not be double.
+RealArray = NDArray[np.floating[Any]]
 
 #: Loss (R,) and gradient (R, P) as a function of w (R, P) alone. Any function will do; who also
 #: wants products with the Hessian asks whether it is an `Evaluator`.
@@ -59,12 +63,18 @@ class Problem(ABC):
         loaded_data: what `trainers.data` loaded by the problem's parameter `data`: the job
             keeps their fingerprint, the report says what they are, and a table travels with the
             job. None where there are none, or the problem has them from elsewhere.
+        starts_differ: whether `initial` gives another start each time; else restarts differ by the
+            order of the examples alone.
+        least_judging: gradients on all examples that judging a restart may take, however short the
+            training was.
     """
 
     parameters: int
     known_minimum: float | None = None
     examples: int | None = None
     loaded_data: Dataset | None = None
+    starts_differ: bool = True
+    least_judging: float = 250
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -99,9 +109,51 @@ class Problem(ABC):
         problem that has no other are not judged."""
         return self
 
+    def trainer(self) -> Trainer | None:
+        """Who trains it; None, as here, for NumPy, by the optimizers of `trainers.optimizers`."""
+        return None
+
+    def sources(self) -> list[object]:
+        """What of it somebody wrote, as far as it is not known by name: the modules of these
+        classes and functions travel with a job to a cluster."""
+        return [type(self)]
+
+    def how_to_start(self, seed: int, restart: int) -> str | None:
+        """What makes start `restart` of a job of that `seed` in a script of one's own, in a line;
+        None where `initial` alone does."""
+        return None
+
+    @property
+    def reference(self) -> str:
+        """By what people know it, as "package.module:Class"."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
+    def facts(self) -> dict[str, Any]:
+        """Plain JSON: what the report shall say of it, beside what it says of all."""
+        return {}
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it cannot be trained without one; on Ray, `[cluster] gpus_per_task` has one
+        reserved."""
+        return False
+
+    def check_here(self) -> None:
+        """Before it is trained in this process.
+
+        Raises:
+            InvalidInput: it cannot be here, as without a GPU.
+        """
+        return
+
     def flops(self) -> float:
         """Floating-point operations of one loss and gradient of one restart; sizes the tasks."""
         return 20.0 * self.parameters
+
+    def restart_bytes(self, rule: UpdateRule, batch_size: int | None) -> float:
+        """Memory that one restart more takes of a task that trains by `rule` and judges, at the
+        most; tasks are cut so that they fit. 0, as here: it is not counted."""
+        return 0.0
 
     def validation_loss(self, w: FloatArray) -> FloatArray | None:
         """Loss (R,) on examples held out from training, or None where there are none."""

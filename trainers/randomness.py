@@ -60,11 +60,11 @@ def starts(problem: Problem, *, restarts: int, seed: int = 0, first: int = 0) ->
     return rows
 
 
-def batches(examples: int, batch_size: int, seed: int) -> Iterator[IntArray]:
+def batches(examples: int, batch_size: int, seed: int, *order: int) -> Iterator[IntArray]:
     """Indices (batch_size,) of one mini-batch after another, for ever: each epoch is a fresh
-    shuffle and its incomplete last batch is dropped."""
-    rng = generator(seed, Purpose.BATCHES)
+    shuffle and its incomplete last batch is dropped. `order`: the number of one of many such."""
+    rng = generator(seed, Purpose.BATCHES, *order)
     while True:
-        order = rng.permutation(examples)
+        shuffled = rng.permutation(examples)
         for a in range(0, examples - batch_size + 1, batch_size):
-            yield order[a : a + batch_size]
+            yield shuffled[a : a + batch_size]

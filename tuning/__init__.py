@@ -18,18 +18,23 @@ if TYPE_CHECKING:
     from trainers.errors import InvalidInput, ProblemFailed, SurefootError
     from tuning.cluster.handle import SubmittedJob, list_jobs, load_job
     from tuning.cluster.submit import submit
+    from tuning.own_results import verdict
     from tuning.report.model import Report
+    from tuning.runner.find_learning_rate import find_learning_rate
     from tuning.runner.local_api import load_report, load_study, resume, tune
     from tuning.runner.replay import replay
+    from tuning.search.cliff_sampler import CliffSampler
     from tuning.spec.job import JobSpec
 
 __all__ = [
+    "CliffSampler",
     "InvalidInput",
     "JobSpec",
     "ProblemFailed",
     "Report",
     "SubmittedJob",
     "SurefootError",
+    "find_learning_rate",
     "list_jobs",
     "load_job",
     "load_report",
@@ -38,15 +43,18 @@ __all__ = [
     "resume",
     "submit",
     "tune",
+    "verdict",
 ]
 
 _HOMES = {
+    "CliffSampler": "tuning.search.cliff_sampler",
     "InvalidInput": "trainers.errors",
     "JobSpec": "tuning.spec.job",
     "ProblemFailed": "trainers.errors",
     "Report": "tuning.report.model",
     "SubmittedJob": "tuning.cluster.handle",
     "SurefootError": "trainers.errors",
+    "find_learning_rate": "tuning.runner.find_learning_rate",
     "list_jobs": "tuning.cluster.handle",
     "load_job": "tuning.cluster.handle",
     "load_report": "tuning.runner.local_api",
@@ -55,6 +63,7 @@ _HOMES = {
     "resume": "tuning.runner.local_api",
     "submit": "tuning.cluster.submit",
     "tune": "tuning.runner.local_api",
+    "verdict": "tuning.own_results",
 }
 
 

@@ -49,6 +49,7 @@ def table_of(seed: int, settings: int = 40) -> dict[str, Any]:
         "search": {
             "optimizers": ["gd", "momentum"],
             "learning_rate": {"low": 1e-2, "high": 100.0},
+            "sampler": "tpe",
             "settings": settings,
         },
         "training": {"restarts": 24, "steps": 300},

@@ -47,6 +47,7 @@ weight_decay = 0.003
 [search]
 optimizers = ["gd", "momentum"]
 learning_rate = { low = 1e-2, high = 100.0 }
+sampler = "tpe"
 settings = 10
 
 [training]

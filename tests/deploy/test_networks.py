@@ -116,7 +116,7 @@ def test_a_job_gives_the_report_of_run_inline(client: Client) -> None:
     """256 losses at 100 steps, twice and in single precision, are results of 200 kB."""
     file = client.write(
         'name = "xor"\n[problem]\nname = "xor"\n[search]\noptimizers = ["gd", "adam"]\n'
-        "settings = 4\n[training]\nrestarts = 256\nsteps = 200\n",
+        'sampler = "tpe"\nsettings = 4\n[training]\nrestarts = 256\nsteps = 200\n',
         "xor.toml",
     )
     ran = client.surefoot("submit", file, "--json")
@@ -193,7 +193,8 @@ def test_results_that_do_not_come_are_lost_and_tried_again(
 ) -> None:
     """The problem has come to the workers by then. 256 restarts are results of 200 kB."""
     file = client.write(
-        'name = "stuck"\n[problem]\nname = "xor"\n[search]\noptimizers = ["gd"]\nsettings = 20\n'
+        'name = "stuck"\n[problem]\nname = "xor"\n[search]\noptimizers = ["gd"]\n'
+        'sampler = "tpe"\nsettings = 20\n'
         "[training]\nrestarts = 256\nsteps = 400\n[cluster]\ntransfer_timeout = 2.0\n",
         "stuck.toml",
     )

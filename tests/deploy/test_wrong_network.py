@@ -50,7 +50,8 @@ def test_doctor_names_the_nodes_and_the_cause(astray: tuple[Namespaces, Client])
 def test_a_job_ends_and_says_why(astray: tuple[Namespaces, Client]) -> None:
     site, client = astray
     file = client.write(
-        'name = "xor"\n[problem]\nname = "xor"\n[search]\noptimizers = ["gd"]\nsettings = 2\n'
+        'name = "xor"\n[problem]\nname = "xor"\n[search]\noptimizers = ["gd"]\n'
+        'sampler = "tpe"\nsettings = 2\n'
         "[training]\nrestarts = 16\nsteps = 20\n[cluster]\ntransfer_timeout = 2.0\n",
         "xor.toml",
     )

@@ -19,6 +19,7 @@ name = "wild"
 [problem]
 name = "single-weight"
 [search]
+sampler = "tpe"
 settings = 2
 learning_rate = { low = 1e3, high = 1e4 }
 try_first = []

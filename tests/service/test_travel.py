@@ -100,7 +100,8 @@ class Bowl(Problem):
         return (w**2).sum(axis=1) / 2, w.copy()
 
 settings = dict(
-    search={"optimizers": ["gd"], "settings": 2, "learning_rate": {"low": 0.1, "high": 0.5}},
+    search={"optimizers": ["gd"], "sampler": "tpe", "settings": 2,
+            "learning_rate": {"low": 0.1, "high": 0.5}},
     training={"restarts": 8, "steps": 20},
     stability={"max_unstable": 0.4, "margin": 1.0},
 )

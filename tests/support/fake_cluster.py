@@ -24,7 +24,7 @@ ADDRESS = "http://127.0.0.1:8265"
 TABLE: dict[str, Any] = {
     "name": "wells",
     "problem": {"name": "double-well"},
-    "search": {"optimizers": ["gd"], "settings": 2},
+    "search": {"optimizers": ["gd"], "sampler": "tpe", "settings": 2},
     "training": {"restarts": 4, "steps": 5},
 }
 _numbers = itertools.count()

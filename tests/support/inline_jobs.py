@@ -11,7 +11,7 @@ from tuning.analysis.problem_info import problem_facts
 from tuning.execution.in_process import InProcessPool
 from tuning.report.model import Report, RunFacts
 from tuning.search.loop import Listeners, Progress, run_loop
-from tuning.search.plan import make_plan
+from tuning.search.plan import JobPlan
 from tuning.spec.job import JobSpec, read_spec
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
@@ -35,7 +35,7 @@ def carry_on(
         if len(results) == stop_at:
             raise Interrupted
 
-    plan = make_plan(spec, problem.flops(), problem.known_minimum)
+    plan = JobPlan(spec, problem.flops(), problem.known_minimum)
     pool = InProcessPool(problem, TrainingConfig.of(spec))
     return run_loop(spec, plan, pool, store, on_told, Listeners(seen.append, print)), seen
 

@@ -37,6 +37,7 @@ __all__ = [
     "row",
     "single",
     "strange",
+    "unconfirmed",
 ]
 
 R = 64
@@ -184,6 +185,10 @@ def report(**changes: Any) -> Report:
         optimizer="gd",
         hyperparameters={},
         learning_rate=0.3,
+        status=Status.CONFIRMED,
+        fresh_starts=R,
+        look=3,
+        looks=4,
         unstable=at.unstable,
         unstable_upper=at.unstable_upper,
         margin=2.0,
@@ -208,12 +213,15 @@ def report(**changes: Any) -> Report:
             "examples": None,
             "flops": 12.0,
             "known_minimum": 0.0,
+            "loss": None,
         },
         settings=rows,
+        probes=(),
         confirmations=confirmations,
         rivals=(row(14, "adam(beta1=0.8)", 0.3, fresh, role="comparison"),),
         best_stable=best,
         explanation="Of 3 settings that looked stable this one has the least expected cost.",
+        stopped={},
         cliffs={name: fit_cliff(name, RATES, verdicts, 0.05, 0.95, 0) for name in names},
         minima=(
             Minimum(0.0, 0.0, 300, True, 7.1, 8.9, 2 / 8.9, {4: 41}),
@@ -317,6 +325,34 @@ def no_stable() -> Report:
         target=Target(float("nan"), "none: no setting was stable"),
         warnings=(),
         sensitivity={},
+    )
+
+
+def unconfirmed() -> Report:
+    """A rate that looks stable in the search, and no fresh start was spent on it."""
+    made = report()
+    assert made.best_stable is not None
+    own = made.settings[4]
+    return replace(
+        made,
+        settings=tuple(
+            replace(r, status=Status.LOOKS_STABLE) if r is own else r for r in made.settings
+        ),
+        confirmations=(),
+        rivals=(),
+        comparisons={},
+        best_stable=replace(
+            made.best_stable,
+            status=Status.LOOKS_STABLE,
+            fresh_starts=0,
+            look=None,
+            looks=None,
+            unstable=own.unstable,
+            unstable_upper=own.unstable_upper,
+            unstable_at_margin=None,
+            unstable_upper_at_margin=None,
+        ),
+        explanation="Not so: 62 fresh starts are too few to tell.",
     )
 
 

@@ -155,7 +155,7 @@ def block_answer(block: Block, rows: Sequence[Row]) -> BlockResult:
 
 def job(settings: int = 4, **tables: Any) -> JobSpec:
     """A job of `settings` settings, 64 restarts, with these tables beside."""
-    search = {"settings": settings, **tables.pop("search", {})}
+    search = {"sampler": "tpe", "settings": settings, **tables.pop("search", {})}
     training = {"restarts": 64, **tables.pop("training", {})}
     problem = {"name": "single-weight"}
     return read_spec({"problem": problem, "search": search, "training": training, **tables})

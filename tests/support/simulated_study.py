@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from tests.support.made_results import GOOD, Row, answer, block_answer, setting
 from tuning.execution.base import Done, Lost, Outcome, TaskId, TaskProgress
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
-from tuning.search.coordinator import MAX_RETRIES, Coordinator, Plan, check_invariants
+from tuning.search.coordinator import MAX_RETRIES, Coordinator, check_invariants
 from tuning.trial.result import BlockResult, SettingResult
 from tuning.trial.setting import Block, Role, Setting
+
+Propose = Callable[[int, Sequence[SettingResult], Sequence[Setting]], Setting]
+
+
+@dataclass
+class Plan:
+    """Setting k is proposed from the results of settings 0..k-in_flight; some are confirmed."""
+
+    settings: int
+    in_flight: int
+    propose: Propose
+    cut: Callable[[Setting], list[Block]]
+    confirm: Callable[[Sequence[SettingResult]], list[Setting]]
+    bought: int | None = None
+    told: list[SettingResult] = field(default_factory=list)
+    tried: list[Setting] = field(default_factory=list)
+
+    def begin(self, told: Sequence[SettingResult]) -> list[Setting]:
+        self.told, self.tried = list(told), [result.setting for result in told]
+        return self.follow()
+
+    def tell(self, result: SettingResult) -> list[Setting]:
+        self.told.append(result)
+        return self.follow()
+
+    def out_of_time(self) -> list[Setting]:
+        self.bought = self.settings = len(self.tried)
+        return []
+
+    def parts(self, setting: Setting) -> list[Block]:
+        return self.cut(setting)
+
+    def follow(self) -> list[Setting]:
+        before = len(self.tried)
+        while (number := len(self.tried)) < self.settings:
+            known = max(0, number - self.in_flight + 1)
+            if known > len(self.told):
+                break
+            self.tried.append(self.propose(number, self.told[:known], self.tried[known:]))
+        if len(self.told) == len(self.tried):
+            self.tried += self.confirm(self.told)
+        return self.tried[before:]
 
 
 def propose(number: int, told: Sequence[SettingResult], between: Sequence[Setting]) -> Setting:
@@ -148,7 +190,7 @@ class World:
                 self.done(task_id)
 
     def check(self) -> None:
-        assert [r.setting.number for r in self.core.told] == list(range(len(self.study)))
+        assert self.core.told == len(self.study)
         if self.fail is None:
             assert self.core.awaited == set(self.waiting)
             # Nobody idles while a proposal could be made.

@@ -29,6 +29,7 @@ name = "wells"
 name = "double-well"
 [search]
 optimizers = ["gd", "momentum"]
+sampler = "tpe"
 settings = 6
 [training]
 restarts = 16

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from tests.support.own_modules import imported_from
 from trainers._discovery import find_named
 from trainers.optimizers.base import Optimizer
 from trainers.optimizers.registry import OPTIMIZERS
@@ -48,10 +48,8 @@ def more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for package in ("trainers.optimizers", "trainers.problems"):
         path = import_module(package).__path__
         monkeypatch.setattr(import_module(package), "__path__", [*path, str(tmp_path)])
-    known = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
+    with imported_from(tmp_path):
+        yield tmp_path
 
 
 def test_a_new_file_is_found_after_the_others(more: Path) -> None:

@@ -1,4 +1,4 @@
-"""Data sets to train on: built in, from a file or by URI, checked, split, standardised.
+"""Data sets to train on: built in, from a file, by URI or a DataFrame, checked, split, encoded.
 
 `problems` comes in by `load`. pandas, pyarrow and scikit-learn are imported when they are
 needed.

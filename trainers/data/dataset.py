@@ -1,9 +1,10 @@
-"""Data sets to train on: built in or from a table, split, encoded and standardised."""
+"""Data sets to train on: built in or from a table, split and encoded."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, cast
@@ -11,9 +12,10 @@ from typing import Any, cast
 import numpy as np
 
 from trainers._suggest import nearest
-from trainers.data.sources import BUILT_IN, Task, read_source
+from trainers.data.columns import column_options
+from trainers.data.encoding import Encoding, encode, standardise
+from trainers.data.sources import BUILT_IN, Source, Task, name_of, read_source
 from trainers.data.tables import Table
-from trainers.data.uri import masked
 from trainers.errors import InvalidInput
 from trainers.problem import FloatArray, IntArray
 
@@ -28,19 +30,22 @@ class Dataset:
     """N training rows and V validation rows (V may be 0) of D features, with K targets.
 
     Attributes:
-        name: the built-in name, the path, or the URI without its credentials.
+        name: the built-in name, the path, the URI without its credentials, or "a DataFrame".
         task: classification or regression.
         task_was_guessed: whether nobody said which.
         guess_reason: one sentence, why this task.
         classes: names of the K classes, in the order of the columns; none for regression.
         feature_names: D names.
-        train_inputs: (N, D) float64. Each column has mean 0 and standard deviation 1 over the
-            training rows; one that is constant there is 0 throughout.
+        train_inputs: (N, D) float64. Each column of numbers has mean 0 and standard deviation 1
+            over the training rows; one that is constant there is 0 throughout. Categories are
+            one-hot.
         train_targets: (N, K) float64. One-hot for classification; for regression K = 1, with mean
             0 and standard deviation 1 over the training rows.
-        validation_inputs: (V, D), scaled like the training rows.
+        validation_inputs: (V, D), encoded as the training rows say.
         validation_targets: (V, K), scaled like the training rows.
         fingerprint: SHA-256 of the four arrays, 64 hexadecimal digits.
+        encoding: how a table's columns became the features; None for the built-in ones, whose
+            columns are the features, standardised.
     """
 
     name: str
@@ -54,13 +59,17 @@ class Dataset:
     validation_inputs: FloatArray = field(repr=False)
     validation_targets: FloatArray = field(repr=False)
     fingerprint: str
+    encoding: Encoding | None = None
 
 
 def load(
-    data: str,
+    data: Source,
     *,
     target: str | None = None,
     task: str | None = None,
+    missing: str = "error",
+    drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
     validation: float = 0.0,
     split_seed: int = 0,
 ) -> Dataset:
@@ -71,11 +80,16 @@ def load(
     values always pass). Any other target means regression.
 
     Args:
-        data: breast-cancer, digits, wine or diabetes (from scikit-learn), or the path or URI of a
-            .csv, .parquet or .npz file.
-        target: the column to predict; required for .csv and .parquet. For .npz the array of
-            targets, by default `y`, beside the inputs `X`.
+        data: breast-cancer, digits, wine or diabetes (from scikit-learn), the path or URI of a
+            .csv, .parquet or .npz file, or a DataFrame: pandas', or one that has `to_pandas`.
+        target: the column to predict; required but for .npz: there it is the array of targets, by
+            default `y`, beside the inputs `X`.
         task: classification, regression, or None to guess.
+        missing: what becomes of missing values: "error" refuses them; "impute" fills them in, by
+            the median of the training rows and an indicator for numbers, as a category of its own
+            for text; "drop" leaves rows out in which a feature or the target is missing.
+        drop: columns of the table to leave out.
+        categorical: columns to encode one-hot though they hold numbers, or more than 100 values.
         validation: share of the rows that is held out, in [0, 1); stratified for classification.
             With 0 all rows train, in their order.
         split_seed: seed of the split, passed to `sklearn.model_selection.train_test_split`.
@@ -88,7 +102,7 @@ def load(
             f"task = {task!r} is not valid{nearest(task, ['classification', 'regression'])}"
         )
     share, seed = _check_split(validation, split_seed)
-    table = read_source(data, target)
+    table = read_source(data, target, column_options(missing, drop, categorical))
     chosen, reason, guessed = _task(data, table, cast(Task | None, task))
     classes: tuple[str, ...] = ()
     codes: IntArray | None = None
@@ -109,11 +123,21 @@ def load(
                 f"{table.where}: target {table.target_name!r} is {targets[train[0], 0]:g} in every "
                 f"training row; regression needs one that varies"
             )
-        targets = _standardise(targets, train)
-    inputs = _standardise(table.inputs, train)
+        targets = standardise(targets, train)
+    inputs, features, encoding = encode(table, train)
     arrays = (inputs[train], targets[train], inputs[held_out], targets[held_out])
-    name, features, sha256 = masked(data), table.feature_names, _fingerprint(arrays)
-    return Dataset(name, chosen, guessed, reason, classes, features, *arrays, sha256)
+    built_in = isinstance(data, str) and data in BUILT_IN
+    return Dataset(
+        name_of(data),
+        chosen,
+        guessed,
+        reason,
+        classes,
+        features,
+        *arrays,
+        _fingerprint(arrays),
+        None if built_in else encoding,
+    )
 
 
 def _check_split(validation: Any, split_seed: Any) -> tuple[float, int]:
@@ -129,9 +153,9 @@ def _check_split(validation: Any, split_seed: Any) -> tuple[float, int]:
     return float(share), int(seed)
 
 
-def _task(data: str, table: Table, task: Task | None) -> tuple[Task, str, bool]:
+def _task(data: Source, table: Table, task: Task | None) -> tuple[Task, str, bool]:
     """The task, why it is this one, and whether it was guessed."""
-    if fixed := BUILT_IN.get(data):
+    if isinstance(data, str) and (fixed := BUILT_IN.get(data)):
         if task not in (None, fixed):
             raise InvalidInput(f"task = {task!r}: {data!r} is for {fixed}; drop the key")
         return fixed, f"{data} is a built-in data set for {fixed}.", False
@@ -217,17 +241,6 @@ def _split(
             f"{asked} leaves no training row of class {classes[int(absent.argmax())]!r}; lower it"
         )
     return train, rest
-
-
-def _standardise(values: FloatArray, train: IntArray) -> FloatArray:
-    """Columns with mean 0, standard deviation 1 over the rows `train`; 0 where constant there."""
-    # Compared exactly: the deviation of a constant column is not always 0 after rounding.
-    varies = (values[train] != values[train[0]]).any(axis=0)
-    # Scaled by a power of two, which rounds nothing, so that squares neither overflow nor vanish.
-    exponent = np.frexp(np.abs(values[train]).max(axis=0))[1]
-    scaled = np.ldexp(values, -exponent)
-    mean, deviation = scaled[train].mean(axis=0), scaled[train].std(axis=0)
-    return np.where(varies, (scaled - mean) / np.where(varies, deviation, 1.0), 0.0)
 
 
 def _fingerprint(arrays: tuple[FloatArray, ...]) -> str:

@@ -17,8 +17,6 @@ __all__ = ["TOLERANCES", "judge"]
 TOLERANCES = (1e-3, 3e-3, 1e-2)
 _DOUBLE = np.dtype(np.float64).itemsize
 _FINEST = 0.3  # of `material`: what is finer is decided by the way, or not
-# A training by mini-batches is worth some 50 gradients; short ones end far from any bottom.
-_LEAST_BUDGET = 250
 # Nobody is judged before the lowest bottoms are known well: these may take so many budgets, where
 # that is the least and else. At three budgets always, networks of which few bottoms are known agree
 # less with gradient flow alone (diabetes, 8 hidden units): J* falls further than flow comes.
@@ -38,6 +36,8 @@ def judge(
     work: float,
     thresholds: Thresholds,
     known_minimum: float | None = None,
+    *,
+    least: float = 250,
 ) -> BasinEndpoints:
     """Say of every restart that ended at `weights` (R, P) what bottom is below it.
 
@@ -49,6 +49,8 @@ def judge(
         starts (R, P), start_loss (R,): where they began. diverged (R,): these have no basin.
         evaluate: in double precision; where it is not, no bottom can be told from rounding.
         work: gradients on all examples that the training was worth; the budget is measured in it.
+        least: of the budget, in gradients: a training by mini-batches is worth some 50, and short
+            ones end far from any bottom.
     """
     endpoints = BasinEndpoints.unknown(weights)
     endpoints.label(np.flatnonzero(diverged), Point.NONE, "diverged")
@@ -56,8 +58,8 @@ def judge(
     if not rows.size:
         return endpoints
     parameters = weights.shape[1]
-    budget = max(_LEAST_BUDGET, thresholds.polish_budget * work)
-    leading = budget * (_LEADING_SHORT if budget == _LEAST_BUDGET else _LEADING)
+    budget = max(least, thresholds.polish_budget * work)
+    leading = budget * (_LEADING_SHORT if budget == least else _LEADING)
     loss, gradient = evaluate(weights[rows])
     if min(loss.dtype.itemsize, gradient.dtype.itemsize) < _DOUBLE:
         endpoints.loss[rows] = loss

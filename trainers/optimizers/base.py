@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +31,10 @@ class OptimizerState(Rows):
 class UpdateRule(ABC):
     """An optimizer as all know it but who trains by it, whatever library takes its steps.
 
-    A subclass is a frozen dataclass whose fields are its hyperparameters.
+    A subclass is a frozen dataclass.
     """
 
-    name: ClassVar[str]
+    name: str
 
     @property
     @abstractmethod
@@ -43,17 +43,19 @@ class UpdateRule(ABC):
         preconditioner: what a step divides the gradient by."""
 
     @property
-    def hyperparameters(self) -> dict[str, float]:
+    @abstractmethod
+    def hyperparameters(self) -> dict[str, Any]:
         """Name and value of each hyperparameter but the learning rate."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
-    def __str__(self) -> str:
-        inside = ", ".join(f"{key}={value:g}" for key, value in self.hyperparameters.items())
-        return f"{self.name}({inside})" if inside else self.name
+    @property
+    def label(self) -> str:
+        """`adam`, or `adam(beta1=0.8)` where a hyperparameter is not the default."""
+        return str(self)
 
 
 class Optimizer(UpdateRule):
-    """A rule whose steps NumPy takes, for many restarts at once and in place.
+    """A rule whose steps NumPy takes, for many restarts at once and in place. Its fields are its
+    hyperparameters.
 
     To add one, write a module in this package with such a class and its `name`: it is found there.
     It is held to `trainers.testing.check_optimizer`.
@@ -70,6 +72,22 @@ class Optimizer(UpdateRule):
         `gradient` (R, P) is only read, for it may be the problem's own array, or even `w` itself:
         the last thing a step does is to change `w`.
         """
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def label(self) -> str:
+        default = type(self)().hyperparameters
+        return self._with({k: v for k, v in self.hyperparameters.items() if v != default[k]})
+
+    def __str__(self) -> str:
+        return self._with(self.hyperparameters)
+
+    def _with(self, values: dict[str, float]) -> str:
+        inside = ", ".join(f"{key}={value:g}" for key, value in values.items())
+        return f"{self.name}({inside})" if inside else self.name
 
     def preconditioner(self, state: Any) -> FloatArray | None:
         """Diagonal P (R, P) by which the last step divided the gradient; None for identity."""

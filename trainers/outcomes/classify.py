@@ -27,7 +27,7 @@ from trainers.outcomes.dynamics import Behaviour, Dynamics, find_behaviour, shar
 from trainers.outcomes.explain import explanation
 from trainers.outcomes.reasoning import Frame
 from trainers.outcomes.stability import Fall, find_falls, hover, settled
-from trainers.problem import Evaluate, FloatArray, IntArray, Problem, evaluator
+from trainers.problem import Evaluate, Evaluator, FloatArray, IntArray, Problem, evaluator
 from trainers.thresholds import Thresholds
 from trainers.training.trajectories import Trajectories
 
@@ -181,14 +181,24 @@ def classify(
             _work(problem, run),
             limits,
             trusted_minimum(losses, problem.known_minimum),
+            least=problem.least_judging,
         )
         lr_sharpness = np.full(len(run), np.nan)
         live = np.flatnonzero(~run.diverged)
-        lr_sharpness[live] = sharpness(evaluate, run, run.weights[live], live)
-        behaviour = find_behaviour(evaluate, run, endpoints, lr_sharpness, limits)
+        products = _products(problem, evaluate, run)
+        lr_sharpness[live] = sharpness(products, run, run.weights[live], live)
+        behaviour = find_behaviour(evaluate, products, run, endpoints, lr_sharpness, limits)
     known = trusted_minimum(endpoints.loss, problem.known_minimum)
     best = best_known(endpoints.loss, known)
     return _labelled(run, endpoints, behaviour, lr_sharpness, limits, best, known=known is not None)
+
+
+def _products(problem: Problem, evaluate: Evaluator, run: Trajectories) -> Evaluator:
+    """By what the sharpness is found: the problem as it is trained where that has exact products,
+    for three digits are enough; differences need double precision."""
+    own = evaluator(problem)
+    one = run.weights[:1]
+    return evaluate if own.hessian_product(one, one) is None else own
 
 
 def _work(problem: Problem, run: Trajectories) -> float:

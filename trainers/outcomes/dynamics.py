@@ -67,7 +67,7 @@ def sharpness(evaluate: Evaluate, run: Trajectories, w: FloatArray, rows: IntArr
         return np.empty(0)
     scaling = None if run.preconditioner is None else 1.0 / np.sqrt(run.preconditioner[rows])
     found = extreme_curvatures(evaluate, w, _SHARPNESS_ITERATIONS, scaling)
-    return np.asarray(run.learning_rate[rows] * found.largest)
+    return np.asarray(run.last_rate[rows] * found.largest)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class Behaviour:
 
 def find_behaviour(
     evaluate: Evaluate,
+    products: Evaluate,
     run: Trajectories,
     endpoints: BasinEndpoints,
     lr_sharpness: FloatArray,
@@ -111,6 +112,7 @@ def find_behaviour(
     noise of mini-batches. Else *descending*: the budget ended first.
 
     Args:
+        products: by which the sharpness is found.
         lr_sharpness (R,): of `sharpness`, where the restarts ended.
     """
     count = len(run)
@@ -165,7 +167,7 @@ def find_behaviour(
     doubtful = still & ~bouncing & (confined | wide)
     at = live[doubtful]
     sharpest[doubtful] = np.fmax(
-        lr_sharpness[at], sharpness(evaluate, run, endpoints.weights[at], at)
+        lr_sharpness[at], sharpness(products, run, endpoints.weights[at], at)
     )
     share = sharpest / run.optimizer.stability_limit
     middle = np.median(losses[late], axis=0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from trainers.data.dataset import Dataset, load
-from trainers.errors import InvalidInput
+from trainers.data.sources import Source
 from trainers.problems.network import Network
 
 __all__ = ["MLP", "XOR"]
@@ -60,10 +60,12 @@ class MLP(Network):
     regression.
 
     Args:
-        data: breast-cancer, digits, wine or diabetes as scikit-learn ships them, or the path or
-            URI of a .csv, .parquet or .npz file.
+        data: breast-cancer, digits, wine or diabetes as scikit-learn ships them, the path or URI of
+            a .csv, .parquet or .npz file, or a DataFrame.
         target: the column to predict, for tables.
         task: classification or regression; guessed from the target when absent.
+        missing, drop, categorical: which of a table's columns become features, and how: see
+            `trainers.data.load`.
         validation: share of the examples held out from training.
         split_seed: seeds the split.
         hidden, activation, initializer, weight_decay: see `Network`.
@@ -76,9 +78,12 @@ class MLP(Network):
     def __init__(
         self,
         *,
-        data: str,
+        data: Source,
         target: str | None = None,
         task: str | None = None,
+        missing: str = "error",
+        drop: Sequence[str] = (),
+        categorical: Sequence[str] = (),
         validation: float = 0.2,
         split_seed: int = 0,
         hidden: Sequence[int] = (16,),
@@ -86,12 +91,15 @@ class MLP(Network):
         initializer: str = "glorot",
         weight_decay: float = 0.0,
     ) -> None:
-        if not isinstance(data, str):
-            raise InvalidInput(
-                f"data = {data!r} is not valid; the name of a data set or the path of a table"
-            )
         self.loaded_data = load(
-            data, target=target, task=task, validation=validation, split_seed=split_seed
+            data,
+            target=target,
+            task=task,
+            missing=missing,
+            drop=drop,
+            categorical=categorical,
+            validation=validation,
+            split_seed=split_seed,
         )
         super().__init__(
             self.loaded_data.train_inputs,

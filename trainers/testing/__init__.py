@@ -5,6 +5,8 @@
     def test_my_problem():
         check_problem(MyProblem())
 
+or, by the name that a plug-in has given it, `check_problem(get_problem("spring"))`.
+
 Each check ends quietly or raises AssertionError, in a sentence. Nothing in `trainers` needs this.
 """
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from trainers.problem import FloatArray, IntArray
+from trainers.problem import FloatArray, IntArray, RealArray
 
 __all__ = ["Moment", "PathRecorder", "Recorder"]
 
@@ -26,8 +26,8 @@ class Moment:
 
     t: int
     live: IntArray
-    w: FloatArray
-    gradient: FloatArray
+    w: RealArray
+    gradient: RealArray
     preconditioner: Callable[[], FloatArray | None]
 
 

@@ -65,6 +65,8 @@ class SharpnessRecorder:
         scaling = None if divisor is None else 1.0 / np.sqrt(divisor)
         start = self._direction[live] + _MIXED * self._other
         iterations = _AGAIN if moment.t else _FIRST
-        found = lanczos(self._evaluate, moment.w, start, iterations, scaling, step=_STEP)
+        found = lanczos(
+            self._evaluate, moment.w.astype(np.float64), start, iterations, scaling, step=_STEP
+        )
         self.values[self._row[moment.t], live] = np.fmax.reduce(found.values, axis=1)
         self._direction[live] = np.nan_to_num(found.largest_vectors())

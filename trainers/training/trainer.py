@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 from trainers.optimizers.base import UpdateRule
-from trainers.problem import FloatArray, Problem
+from trainers.problem import FloatArray, IntArray, Problem
 from trainers.thresholds import Thresholds
 from trainers.training.recorder import Recorder
 from trainers.training.trajectories import Trajectories
 
 __all__ = ["Trainer", "TrainingPlan"]
-
-Rule = TypeVar("Rule", bound=UpdateRule, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,9 @@ class TrainingPlan:
         steps: T.
         batch_size: examples a step, drawn without replacement epoch by epoch, in the same order for
             all restarts; None for full batch.
-        seed: seeds the order of the mini-batches, nothing else.
+        seed: seeds the order of the mini-batches, and what else is drawn while training.
+        orders (R,): numbers of the orders in which each restart sees the examples, for trainers
+            that can give each its own; None for one order for all. NumPy's has one for all.
         diverged: see `Thresholds`.
     """
 
@@ -36,21 +36,35 @@ class TrainingPlan:
     steps: int
     batch_size: int | None = None
     seed: int = 0
+    orders: IntArray | None = None
     diverged: float = Thresholds.diverged
 
 
-class Trainer(Protocol[Rule]):
-    """Trains restarts by the rules that it knows; `trainers.training.engine` does by NumPy.
+class Trainer(Protocol):
+    """Trains restarts by the rules that it knows; `trainers.training.engine` does by NumPy,
+    `trainers.torch` by PyTorch's own optimizers.
 
-    Another one, as with PyTorch's own optimizers, gives the same `Trajectories`: the losses at
-    `recorded_steps`, what the tail looked like, and where each restart ended. All that follows, the
-    classification and the reports, reads those alone.
+    What it gives are `Trajectories`: the losses at `recorded_steps`, what the tail looked like, and
+    where each restart ended. All that follows, the classification and the reports, reads those
+    alone. Who can write a `Stepper` has them from `bookkeeping`.
     """
+
+    def full_name(self, optimizer: str, hyperparameters: Mapping[str, Any]) -> str:
+        """The name in a job of the optimizer that people know as `optimizer`.
+
+        Raises:
+            InvalidInput: it knows none, or that takes no such hyperparameters.
+        """
+
+    def remarks(
+        self, problem: Problem, rules: Sequence[UpdateRule], batch_size: int | None
+    ) -> list[str]:
+        """What people should know before it trains so, a line each."""
 
     def train(
         self,
         problem: Problem,
-        optimizer: Rule,
+        optimizer: UpdateRule,
         plan: TrainingPlan,
         recorders: Sequence[Recorder] = (),
     ) -> Trajectories:

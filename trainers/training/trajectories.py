@@ -15,15 +15,15 @@ __all__ = ["Trajectories", "recorded_steps"]
 _MOST_RECORDED = 10_000
 
 
-def recorded_steps(steps: int, batch_size: int | None) -> IntArray:
+def recorded_steps(steps: int, *, at_no_cost: bool) -> IntArray:
     """The steps whose full-batch loss is recorded, 0 and `steps` among them.
 
-    All of them where it is free: full batch, up to 10,000 steps. Beyond that about 200 over the
+    All of them up to 10,000 steps where it is free: full batch. Beyond that about 200 over the
     run and 100 in the tail; with mini-batches, where each costs an epoch, 60 and 40.
     """
-    if batch_size is None and steps <= _MOST_RECORDED:
+    if at_no_cost and steps <= _MOST_RECORDED:
         return np.arange(steps + 1)
-    over, late = (200, 100) if batch_size is None else (60, 40)
+    over, late = (200, 100) if at_no_cost else (60, 40)
     tail = steps - TailStatistics.length(steps)
     grid = [
         np.linspace(0, steps, min(steps, over) + 1),
@@ -38,7 +38,8 @@ class Trajectories:
     starts.
 
     Attributes:
-        optimizer, learning_rate (R,): the setting.
+        optimizer, learning_rate (R,): the setting. last_rate (R,): the rate of the last step, which
+            a schedule may have changed.
         starts (R, P), weights (R, P): first and last parameters; of a restart that diverged, the
             last finite.
         steps: T.
@@ -58,6 +59,7 @@ class Trajectories:
 
     optimizer: UpdateRule
     learning_rate: FloatArray
+    last_rate: FloatArray
     starts: FloatArray
     weights: FloatArray
     steps: int

@@ -23,9 +23,9 @@ from trainers.outcomes.basins import (
     trusted_minimum,
 )
 from trainers.outcomes.stability import TailFacts, find_falls, hover, settled
-from tuning.trial.result import Restarts, SettingResult
+from tuning.trial.result import NOT_KNOWN, Restarts, SettingResult
 
-__all__ = ["Labels"]
+__all__ = ["Labels", "relabelled", "start_losses"]
 
 # Starts whose median loss is the scale: as many as there always are, so that starts which come
 # later, to confirm, do not move what was told.
@@ -65,7 +65,7 @@ class Labels:
         known_minimum = trusted_minimum(losses, known_minimum)
         known = known_minimum is not None
         best = best_known(losses, known_minimum)
-        starts = _start_losses(results)
+        starts = start_losses(results)
         finite = starts[np.isfinite(starts)]
         descent = descent_of(starts, best)
         tolerance = thresholds.material_for(known=known) * descent
@@ -80,6 +80,15 @@ class Labels:
             results=tuple(relabelled(r, descent, thresholds) for r in results),
             limits=thresholds,
         )
+
+    @property
+    def learned(self) -> bool:
+        """Whether any loss is materially below the starts', as far as is known: where it is not
+        known how high any of those began that did not diverge, nothing speaks against it."""
+        if self.descent > 0:
+            return True
+        began = [r.restarts.start_loss[~r.restarts.diverged] for r in self.results]
+        return any(losses.size for losses in began) and bool(np.isnan(np.concatenate(began)).all())
 
     @cached_property
     def basins(self) -> tuple[NDArray[np.object_], ...]:
@@ -124,9 +133,11 @@ def relabelled(result: SettingResult, descent: float, limits: Thresholds) -> Set
         held=table.held,
         excess=table.tail_excess,
     )
-    told = np.isnan(table.tail_gap)
+    told = np.isnan(table.tail_loss)
     doing = np.where(settled(tail, descent, limits.settled), Dynamics.SETTLED.value, table.motion)
     falls = np.array([str(f or "") for f in find_falls(tail, descent, limits.max_hover)])
+    high = tail.still & (tail.gap > limits.max_hover * descent) & (descent > 0)
+    falls = np.where((falls == "") & high & np.isnan(tail.excess), NOT_KNOWN, falls)
     return replace(
         result,
         restarts=replace(
@@ -138,7 +149,7 @@ def relabelled(result: SettingResult, descent: float, limits: Thresholds) -> Set
     )
 
 
-def _start_losses(results: Sequence[SettingResult]) -> NDArray[np.float64]:
+def start_losses(results: Sequence[SettingResult]) -> NDArray[np.float64]:
     """Of the first 64 starts; the settings share them, and each counts once."""
     by_start = {
         start: loss

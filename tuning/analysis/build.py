@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainers import Basin, Dynamics, Evidence, Fall
 from trainers.randomness import Purpose
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.cliff_goal import goal_of, trained_of
 from tuning.analysis.comparisons import compare
-from tuning.analysis.cost import expected_running_time
 from tuning.analysis.distinct_minima import distinct_minima
 from tuning.analysis.explanations import explain, warnings_of
 from tuning.analysis.judgements import (
@@ -20,25 +19,23 @@ from tuning.analysis.judgements import (
     drifts,
     found_by,
     own_bests,
-    share,
-    trapped_by_tolerance,
 )
 from tuning.analysis.recommendation import Verdict, judge
-from tuning.analysis.stability import upper_bound
-from tuning.analysis.status import status_of
+from tuning.analysis.rows import best_stable, setting_row
+from tuning.cliff.fit import fit_thresholds
+from tuning.cliff.observations import brackets
 from tuning.report.model import (
-    BestStable,
     LossProfile,
     QuantileCurves,
     Report,
     RunFacts,
-    SettingRow,
     SharpnessCurves,
 )
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff, fit_cliff
-from tuning.statistics.intervals import learning_rate_sensitivity, wilson
-from tuning.trial.result import SettingResult, of_role
+from tuning.statistics.intervals import learning_rate_sensitivity
+from tuning.trial.gathering import gathered
+from tuning.trial.result import SettingResult, bought_of, of_role
 from tuning.trial.setting import Role, Setting
 from tuning.trial.task import sharpness_limit
 
@@ -48,14 +45,18 @@ __all__ = ["build_report", "next_confirmations"]
 def _search_labels(
     spec: JobSpec, results: Sequence[SettingResult], known_minimum: float | None
 ) -> Labels:
-    search = of_role(results, Role.SEARCH)
+    search = [result for result in results if result.setting.role.is_search]
     return Labels.of(search, known_minimum, spec.thresholds)
 
 
 def next_confirmations(
     spec: JobSpec, known_minimum: float | None, results: Sequence[SettingResult]
 ) -> list[Setting]:
-    """The settings to try next on fresh starts; none when the verdict is final."""
+    """The settings to try next on fresh starts; none when the verdict is final.
+
+    Args:
+        results: one a trial.
+    """
     return list(_verdict(spec, known_minimum, results).next)
 
 
@@ -73,38 +74,49 @@ def build_report(
     results: Sequence[SettingResult],
     run: RunFacts,
     landscape: LossProfile | None = None,
+    *,
+    searching: bool = False,
 ) -> Report:
-    """The report of `results`: all settings of the search, then the confirmations; at least one.
+    """The report of `results`: all trials of the search, then those on fresh starts; at least one.
+
+    It has a row for each setting, whose trials are joined.
 
     Args:
         problem: its facts, `known_minimum` among them.
+        searching: whether a search for the cliff goes on, which its results do not tell; those of
+            other searches do.
     """
     known = problem["known_minimum"]
-    labels = Labels.of(results, known, spec.thresholds)
+    labels = Labels.of(gathered(results), known, spec.thresholds)
     verdict = _verdict(spec, known, results)
+    missing = "the search for the cliff goes on" if searching else _missing(results, spec)
+    each = [labels.relabelled(result) for result in results]
     results = labels.results
     names = list(spec.search.space.optimizers)
     rows = [
-        _row(r, b, e, labels, names, verdict, spec)
+        setting_row(r, b, e, labels, names, verdict, spec)
         for r, b, e in zip(results, labels.basins, labels.evidence, strict=True)
     ]
     search = of_role(results, Role.SEARCH)
     of = {role: tuple(row for row in rows if row.role == role) for role in Role}
     tried = of[Role.SEARCH]
     cliffs = {
-        name: c for i, name in enumerate(names) if (c := _cliff(name, i, search, spec)) is not None
+        name: c for i, name in enumerate(names) if (c := _cliff(name, i, each, spec)) is not None
     }
     minima, unseen = distinct_minima(results, labels)
-    best = _best(verdict, rows, names, cliffs, spec)
+    # While it is searched, nothing is the best yet.
+    best = None if missing else best_stable(verdict, labels, names, cliffs, spec)
     return Report(
         job=spec.answer_key,
         problem=problem,
         settings=tried,
+        probes=of[Role.PROBE],
         confirmations=of[Role.CONFIRMATION],
         rivals=of[Role.COMPARISON],
         best_stable=best,
-        explanation=explain(verdict, best, tried, spec, learned=labels.descent > 0),
+        explanation=explain(verdict, best, tried, spec, missing=missing, learned=labels.learned),
         cliffs=cliffs,
+        stopped={} if searching else _stopped(each, names, spec),
         minima=minima,
         unseen=unseen,
         best_loss=labels.best if np.isfinite(labels.best) else None,
@@ -116,7 +128,9 @@ def build_report(
         start_loss=labels.start_loss,
         target=verdict.target,
         sensitivity=_sensitivity(search, names, labels),
-        comparisons=compare(verdict.confirmed[0], verdict.rivals, verdict.target.loss, names)
+        comparisons=compare(
+            verdict.confirmed.rates[0].result, verdict.rivals, verdict.target.loss, names
+        )
         if verdict.confirmed
         else {},
         warnings=warnings_of(
@@ -127,18 +141,49 @@ def build_report(
             cliffs,
             minima,
             known=labels.known,
-            learned=labels.descent > 0 or not tried,
+            learned=labels.learned or not tried,
             drift=drift(labels) if drifts(labels) else None,
         ),
         sharpness={
             r.setting.number: curves for r in results if (curves := _sharpness(r, spec)) is not None
         },
         curves={
-            r.setting.number: QuantileCurves(r.curves.steps, *r.curves.quantiles()) for r in results
+            r.setting.number: QuantileCurves(r.curves.steps, *r.curves.quantiles())
+            for r in results
+            if len(r.curves.steps) > 1
         },
         landscape=landscape,
         run=run,
     )
+
+
+def _missing(results: Sequence[SettingResult], spec: JobSpec) -> str:
+    """How far the search is, in words, if settings are missing of it; else empty."""
+    if spec.seeks_cliff:
+        return ""
+    done, all_of_them = len(of_role(results, Role.SEARCH)), spec.search_settings
+    if (bought := bought_of(results)) is not None:
+        all_of_them = min(all_of_them, bought // spec.training.restarts)
+    return f"{done} of {all_of_them} settings are done" if done < all_of_them else ""
+
+
+def _stopped(
+    results: Sequence[SettingResult], names: Sequence[str], spec: JobSpec
+) -> dict[str, str]:
+    """By optimizer, why its search for the cliff ended."""
+    if not spec.seeks_cliff:
+        return {}
+    why = "the budget is spent"
+    if (bought := bought_of(results)) is not None:
+        restarts = bought + (spec.confirmation_restarts if bought >= spec.default_restarts else 0)
+        why = f"time was over; [budget] restarts = {restarts} buys the same answer"
+    searched = [r for r in results if r.setting.role.is_search]
+    mine = {
+        name: brackets(trained_of([r for r in searched if r.setting.optimizer == i]))
+        for i, name in enumerate(names)
+    }
+    goal = goal_of(spec)
+    return {name: goal.settled(known) or why for name, known in mine.items() if len(known)}
 
 
 def _sharpness(result: SettingResult, spec: JobSpec) -> SharpnessCurves | None:
@@ -148,102 +193,42 @@ def _sharpness(result: SettingResult, spec: JobSpec) -> SharpnessCurves | None:
     return SharpnessCurves(sharpness_limit(result.setting, spec), steps, *quantiles)
 
 
-def _row(
-    result: SettingResult,
-    basins: np.ndarray[Any, Any],
-    evidence: np.ndarray[Any, Any],
-    labels: Labels,
-    names: list[str],
-    verdict: Verdict,
-    spec: JobSpec,
-) -> SettingRow:
-    table, setting = result.restarts, result.setting
-    total = len(table)
-    where = Counter(str(b) for b in basins if b is not None)
-    doing = Counter(table.dynamics.tolist())
-    fallen = np.where(table.unstable & ~table.diverged, "unstable", table.dynamics)
-    joint = Counter(f"{d}/{b or 'none'}" for d, b in zip(fallen.tolist(), basins, strict=True))
-    falls, why = Counter(table.fall.tolist()), Counter(str(e) for e in evidence if e is not None)
-    hovers = table.hover[np.isfinite(table.hover)]
-    spent, reached = expected_running_time(result, verdict.target.loss)
-    ends = np.where(table.diverged, np.inf, table.loss)
-    held_out = table.validation_loss[np.isfinite(table.validation_loss)]
-    return SettingRow(
-        number=setting.number,
-        optimizer=names[setting.optimizer],
-        learning_rate=setting.learning_rate,
-        role=setting.role.value,
-        restarts=total,
-        dynamics={d.value: doing[d] for d in Dynamics},
-        basins={b.value: where[b] for b in Basin},
-        joint=dict(sorted(joint.items())),
-        falls={f.value: falls[f] for f in Fall if falls[f]},
-        hover=float(np.median(hovers)) if hovers.size else None,
-        worst_hover=float(hovers.max()) if hovers.size else None,
-        evidence={e.value: why[e] for e in Evidence},
-        unstable=wilson(int(table.unstable.sum()), total),
-        diverged=wilson(int(table.diverged.sum()), total),
-        trapped=share(basins, Basin.LOCAL_MINIMUM),
-        global_minimum=share(basins, Basin.GLOBAL_MINIMUM),
-        trapped_at=trapped_by_tolerance(labels, table),
-        unstable_upper=upper_bound(result, spec, verdict.confidences.get(setting.number)),
-        status=status_of(result, verdict, spec),
-        loss=_finite(np.quantile(ends, 0.5, method="inverted_cdf")),
-        best_loss=_finite(ends.min()),
-        validation_loss=float(np.median(held_out)) if held_out.size else None,
-        reached=reached,
-        cost=_finite(spent),
-    )
-
-
-def _finite(value: float | np.floating[Any]) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _cliff(name: str, optimizer: int, search: list[SettingResult], spec: JobSpec) -> Cliff | None:
-    mine = [r for r in search if r.setting.optimizer == optimizer]
+def _cliff(
+    name: str, optimizer: int, results: Sequence[SettingResult], spec: JobSpec
+) -> Cliff | None:
+    mine = [r for r in results if r.setting.optimizer == optimizer and r.setting.role.is_search]
     if not mine:
         return None
+    if spec.seeks_cliff:
+        return fit_thresholds(
+            name,
+            trained_of(mine),
+            goal_of(spec).within,
+            spec.stability.max_unstable,
+            spec.stability.confidence,
+        )
+    unstable, trained = _by_start(mine)
     return fit_cliff(
         name,
         [r.setting.learning_rate for r in mine],
-        np.array([r.restarts.unstable for r in mine]),
+        unstable,
         spec.stability.max_unstable,
         spec.stability.confidence,
         [spec.seed, int(Purpose.BOOTSTRAP), optimizer],
+        trained,
     )
 
 
-def _best(
-    verdict: Verdict,
-    rows: list[SettingRow],
-    names: list[str],
-    cliffs: Mapping[str, Cliff],
-    spec: JobSpec,
-) -> BestStable | None:
-    if verdict.best is None:
-        return None
-    setting = verdict.best.setting
-    at, above = (
-        rows[verdict.confirmed[0].setting.number],
-        rows[verdict.confirmed[-1].setting.number],
-    )
-    cliff = cliffs[names[setting.optimizer]].estimate
-    return BestStable(
-        number=setting.number,
-        optimizer=names[setting.optimizer],
-        hyperparameters=spec.search.rules[setting.optimizer].hyperparameters,
-        learning_rate=setting.learning_rate,
-        unstable=at.unstable,
-        unstable_upper=at.unstable_upper,
-        margin=spec.stability.margin,
-        unstable_at_margin=above.unstable,
-        unstable_upper_at_margin=above.unstable_upper,
-        trapped=at.trapped,
-        trapped_at=at.trapped_at,
-        cost=at.cost,
-        decades_to_cliff=float(np.log10(cliff / setting.learning_rate)) if cliff else None,
-    )
+def _by_start(results: Sequence[SettingResult]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(S, R) of S settings and all their starts: who is unstable, as far as is known, and who was
+    trained. Of whom it is not known counts as unstable."""
+    starts = sorted({start for r in results for start in r.setting.starts})
+    unstable, trained = (np.zeros((len(results), len(starts)), dtype=bool) for _ in range(2))
+    for row, result in enumerate(results):
+        at = np.searchsorted(starts, result.setting.starts)
+        unstable[row, at] = result.restarts.unstable | result.restarts.doubtful
+        trained[row, at] = True
+    return unstable, trained
 
 
 def _sensitivity(search: list[SettingResult], names: list[str], labels: Labels) -> dict[str, float]:

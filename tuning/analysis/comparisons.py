@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class Rival:
 def rivals_of(
     winner: SettingResult,
     confirmed: SettingResult,
-    candidates: Sequence[SettingResult],
+    nominee: Callable[[int], SettingResult | None],
     results: Sequence[SettingResult],
     spec: JobSpec,
 ) -> dict[int, Rival]:
@@ -45,23 +45,20 @@ def rivals_of(
 
     Args:
         winner: its result in the search. confirmed: that on fresh starts, at the same rate.
-        candidates: settings that look stable, the best first, without those that fresh starts
-            spoke against.
-        results: all that are known.
+        nominee: whom of an optimizer to try next, if anybody.
+        results: all that are known, one a trial.
     """
     trained = {r.setting.blocks: r for r in of_role(results, Role.COMPARISON)}
     starts = confirmed.setting.starts[:_MOST_STARTS]
-    best: dict[int, SettingResult] = {}
-    for candidate in candidates:
-        best.setdefault(candidate.setting.optimizer, candidate)
     rivals = {}
     for optimizer in range(len(spec.search.space.optimizers)):
         if optimizer == winner.setting.optimizer:
             continue
-        if optimizer not in best:
+        best = nominee(optimizer)
+        if best is None:
             rivals[optimizer] = Rival(None, None)
             continue
-        wanted = Block(optimizer, best[optimizer].setting.hyperparameters, starts)
+        wanted = Block(optimizer, best.setting.hyperparameters, starts)
         rivals[optimizer] = Rival(wanted, trained.get((wanted,)))
     return rivals
 

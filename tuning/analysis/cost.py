@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuning.trial.result import SettingResult
 
-__all__ = ["expected_running_time"]
+__all__ = ["expected_running_time", "steps_spent"]
 
 
 def expected_running_time(
@@ -20,9 +21,14 @@ def expected_running_time(
     Args:
         first: so many restarts, from the first; all unless given.
     """
-    steps = result.curves.steps_to(target)[:first]
-    reached = np.isfinite(steps)
+    reached = int(np.isfinite(result.curves.steps_to(target)[:first]).sum())
+    spent = float(steps_spent(result, target)[:first].sum())
+    return (spent / reached if reached else float("inf")), reached
+
+
+def steps_spent(result: SettingResult, target: float) -> NDArray[np.float64]:
+    """(R,): of each restart, as in `expected_running_time`."""
+    steps = result.curves.steps_to(target)
     table = result.restarts
-    left = np.where(table.diverged, table.diverged_at, result.curves.steps[-1])[:first]
-    count = int(reached.sum())
-    return (float(np.where(reached, steps, left).sum() / count) if count else float("inf")), count
+    left = np.where(table.diverged, table.diverged_at, result.curves.steps[-1])
+    return np.where(np.isfinite(steps), steps, left).astype(np.float64)

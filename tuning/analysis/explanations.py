@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tuning.analysis.recommendation import Verdict
-from tuning.report.model import BestStable, Minimum, SettingRow
+from tuning.analysis.recommendation import TRIES, Verdict, starts_needed
+from tuning.report.model import BestStable, Minimum, SettingRow, Status
 from tuning.spec.job import JobSpec
-from tuning.spec.search_space import label
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import restarts_needed
 
@@ -22,25 +21,26 @@ _NOTHING_LEARNED = (
 )
 
 
-# A tail of fewer than 8 losses, the first among them, says nothing.
-_LEAST_STEPS = 7
-
-
 def explain(
     verdict: Verdict,
     best: BestStable | None,
     search: Sequence[SettingRow],
     spec: JobSpec,
     *,
+    missing: str,
     learned: bool,
 ) -> str:
-    """Why this rate, or why none, in a sentence or two. `learned`: whether any loss is materially
-    below the starts'."""
+    """Why this rate, or why none, in a few sentences.
+
+    Args:
+        search: its rows. missing: what is still to be searched, empty if nothing is.
+        learned: whether any loss is materially below the starts'.
+    """
     if best is not None:
         return _why_this(verdict, best, spec)
-    if len(search) < spec.search.settings or verdict.next:
-        done = f"{len(search)} of {spec.search.settings} settings are done"
-        return f"Not finished: {done}, and no winner is confirmed."
+    if missing or verdict.next:
+        so_far = missing or "the search is done, as far as is told"
+        return f"Not finished: {so_far}, and no winner is confirmed."
     if verdict.candidates == 0 and not learned:
         return _NOTHING_LEARNED
     if verdict.candidates == 0:
@@ -51,7 +51,7 @@ def explain(
             f"{spec.stability.margin:g}: P(unstable) must be {_limit(spec)}. "
             f"The least unstable was {least.optimizer} at {least.learning_rate:.3g} "
             f"with {least.unstable.count} of {least.unstable.total} restarts unstable. "
-            "Lower learning_rate.low, or allow more in [stability]."
+            f"{spec.advice.lower}, or allow more in [stability]."
         )
     return (
         f"{verdict.candidates} settings looked stable, but none held on fresh starts "
@@ -70,22 +70,52 @@ def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
     criterion = "lowest validation loss" if by_validation else "least expected cost"
     if best.cost is None and not by_validation:
         criterion = "lowest mean loss, for none that held reached the target loss in time"
-    at_margin = and_margin = with_margin = others = ""
+    with_margin = ""
     if best.margin > 1:
         with_margin = f", without a failure up to {best.margin:g} times their rate,"
-        at_margin = f", {best.unstable_at_margin.count} at {best.margin:g} times it"
-        and_margin = f" and at {best.margin:g} times it"
-    if refused := len(verdict.refused):
-        others = (
-            f" {refused} better candidate{'s' * (refused > 1)} failed on fresh starts, which the "
-            "confidence allows for."
-        )
-    return (
-        f"Of {verdict.candidates} settings that looked stable{with_margin} this one has the "
-        f"{criterion}. "
-        f"On {best.unstable.total} fresh starts {best.unstable.count} were unstable at this rate"
-        f"{at_margin}: P(unstable) is {_limit(spec)} at the rate{and_margin}.{others}"
+    chosen = (
+        f"f {verdict.candidates} settings that looked stable{with_margin} this one has the "
+        f"{criterion}"
     )
+    if spec.seeks_cliff:
+        safe = f", safe up to {best.margin:g} times them," if best.margin > 1 else ""
+        chosen = f"f the rates below each optimizer's cliff{safe} this one has the {criterion}"
+    if best.status is not Status.CONFIRMED:
+        return f"Not confirmed: o{chosen}{_why_unconfirmed(verdict, best, spec)}"
+    at_margin = and_margin = ""
+    if (above := best.unstable_at_margin) is not None and best.margin > 1:
+        at_margin = f", {above.count} of {above.total} at {best.margin:g} times it"
+        and_margin = f" and at {best.margin:g} times it"
+    others = f" {_failed(verdict)}, which the confidence allows for." if verdict.refused else ""
+    return (
+        f"O{chosen}. Unstable on fresh starts were {best.unstable.count} of {best.unstable.total} "
+        f"at this rate{at_margin}: P(unstable) is {_limit(spec)} at the rate{and_margin}.{others}"
+    )
+
+
+def _why_unconfirmed(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
+    left = spec.fresh_starts - sum(trial.starts for trial in verdict.refused)
+    if not spec.fresh_starts:
+        why = f". {spec.advice.confirm}."
+    elif not verdict.refused:
+        why = f". {left} fresh starts are too few to confirm any."
+    elif len(verdict.refused) < TRIES:
+        why = f" of those left. {_failed(verdict)}, and {left} more are too few for another."
+    else:
+        why = f" of those left. {_failed(verdict)}, and no more than {TRIES} are tried."
+    own = f"its own {best.unstable.total} restarts"
+    if spec.seeks_cliff:
+        own = f"what is known of {best.unstable.total} starts"
+    return (
+        f"{why} By {own} P(unstable) is at most "
+        f"{100 * best.unstable_upper:.2g} % at {100 * spec.stability.confidence:g} % confidence, "
+        "which does not allow for its having been chosen."
+    )
+
+
+def _failed(verdict: Verdict) -> str:
+    count = len(verdict.refused)
+    return f"{count} better candidate{'s' * (count > 1)} failed on fresh starts"
 
 
 def warnings_of(
@@ -114,21 +144,10 @@ def warnings_of(
         )
     if not learned:
         out.append(_NOTHING_LEARNED)
-    if spec.training.steps < _LEAST_STEPS:
-        out.append(
-            f"{spec.training.steps} steps leave too short a tail to see who swings: of instability "
-            f"only divergence was looked for. Train for {_LEAST_STEPS} steps or more."
-        )
+    out.extend(f"{unseen}." for unseen in spec.advice.unseen)
     if problem.get("task_was_guessed"):
         out.append(f"The task was guessed: {problem['task']}, {problem['guess_reason']}")
-    needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
-    if spec.training.restarts < needed:
-        fresh = f"at least {needed}" if best is None else f"{best.unstable.total}"
-        out.append(
-            f"{spec.training.restarts} restarts cannot show P(unstable) <= "
-            f"{100 * spec.stability.max_unstable:g} %; {needed} can. Candidates were those without "
-            f"one unstable restart, confirmed on {fresh} fresh starts."
-        )
+    out.extend(_too_few(spec))
     if best is not None:
         mine = sorted({r.learning_rate for r in search if r.optimizer == best.optimizer})
         if best.learning_rate == mine[-1]:
@@ -142,23 +161,23 @@ def warnings_of(
                 "The boundary of stability is ragged here."
             )
         near = best.decades_to_cliff
-        if near is not None and near < np.log10(best.margin) + 0.1:
+        if near is not None and near < np.log10(best.margin) + 0.1 and not spec.seeks_cliff:
             out.append(
                 f"The best rate is at the edge of stability: its cliff is {near:.2f} decades off."
             )
     unstable = sum(r.unstable.count > 0.5 * r.unstable.total for r in search)
-    if learned and unstable > 0.5 * len(search):
+    if learned and unstable > 0.5 * len(search) and not spec.seeks_cliff:
         out.append(
             f"In {unstable} of {len(search)} settings most restarts were unstable: "
-            "lower learning_rate.high."
+            f"{spec.advice.less}."
         )
+    out.extend(_not_known(search, spec))
     undecided = sum(r.basins["undetermined"] for r in search)
     placed = sum(sum(r.basins.values()) for r in search)
     if undecided > 0.1 * placed:
         out.append(
             f"{undecided} of {placed} restarts are not judged: the bottom below them is known too "
-            "little to tell trapped from not. Train for more steps, or raise "
-            "outcomes.polish_budget."
+            f"little to tell trapped from not. {spec.advice.judge}."
         )
     if drift is not None:
         out.append(
@@ -175,6 +194,38 @@ def warnings_of(
     return tuple(out)
 
 
+def _too_few(spec: JobSpec) -> list[str]:
+    """Where no number of unstable restarts is low enough, in the search or on fresh starts."""
+    limits, out = spec.stability, []
+    shown = f"cannot show P(unstable) <= {100 * limits.max_unstable:g} %"
+    needed = restarts_needed(limits.max_unstable, limits.confidence)
+    if spec.training.restarts < needed and not spec.seeks_cliff:
+        out.append(
+            f"{spec.training.restarts} restarts {shown}; {needed} can. Candidates were those "
+            "without one unstable restart, and fresh starts decide."
+        )
+    fresh = starts_needed(spec)
+    if limits.confirm < fresh:
+        out.append(
+            f"{limits.confirm} fresh starts {shown}, so nothing is confirmed; {fresh} can: set "
+            f"stability.confirm to that or more."
+        )
+    return out
+
+
+def _not_known(search: Sequence[SettingRow], spec: JobSpec) -> list[str]:
+    """Of how many restarts it is not known whether they have fallen, and how they count."""
+    unknown, total = sum(r.unstable.undecided for r in search), sum(r.restarts for r in search)
+    if not unknown:
+        return []
+    return [
+        f"Whether {unknown} of {total} restarts have fallen is not known: they hover higher than "
+        f"{spec.stability.max_hover:g} of the descent without progress, and losses alone do not "
+        "tell swings from noise. In bounds and cliffs they count as unstable. Losses over all "
+        "examples hover less than those of single batches."
+    ]
+
+
 def _beyond_curvature(
     spec: JobSpec, cliffs: Mapping[str, Cliff], minima: Sequence[Minimum]
 ) -> list[str]:
@@ -188,13 +239,13 @@ def _beyond_curvature(
     out = []
     flattest = min((m.largest_curvature for m in minima), default=0.0)
     for rule in spec.search.rules:
-        cliff = cliffs.get(label(rule))
-        if cliff is None or rule.name not in ("gd", "momentum", "nesterov") or flattest <= 0:
+        cliff = cliffs.get(rule.label)
+        if cliff is None or rule.name not in ("gd", "momentum", "nesterov", "sgd") or flattest <= 0:
             continue
         limit = rule.stability_limit / flattest
         if cliff.low is not None and cliff.low > 1.1 * limit:
             out.append(
-                f"{label(rule)} seems stable up to {cliff.low:.3g}, though the flattest minimum "
+                f"{rule.label} seems stable up to {cliff.low:.3g}, though the flattest minimum "
                 f"found allows only {limit:.3g}: restarts may be far from any minimum still. "
                 "Train for more steps."
             )

@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from trainers import Problem, classify
+from trainers.optimizers.base import UpdateRule
+from trainers.optimizers.registry import PLUGINS as OPTIMIZERS
 from trainers.problems.landscapes import Landscape
+from trainers.problems.network import Network
+from trainers.problems.registry import PLUGINS as PROBLEMS
 from trainers.randomness import starts
 from tuning.report.model import LossProfile, Paths, Report
-from tuning.spec.search_space import LEARNING_RATE, label
+from tuning.spec.job import JobSpec
+from tuning.spec.search_space import LEARNING_RATE
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig, train_block
 
-__all__ = ["draw_landscape", "host_facts", "problem_facts"]
+__all__ = ["draw_landscape", "host_facts", "plugin_versions", "problem_facts"]
 
 _WALKERS = 3
 _MOST_PANELS = 12
 
 
-def problem_facts(name: str, problem: Problem) -> dict[str, Any]:
-    """Plain JSON: what the report says about the problem."""
+def problem_facts(
+    name: str, problem: Problem, rules: Sequence[UpdateRule] = (), batch_size: int | None = None
+) -> dict[str, Any]:
+    """Plain JSON: what the report says about the problem, and how its tasks are cut.
+
+    Args:
+        rules, batch_size: by which it is trained.
+    """
     facts: dict[str, Any] = {
         "name": name,
         "parameters": int(problem.parameters),
         "examples": problem.examples,
         "known_minimum": None if problem.known_minimum is None else float(problem.known_minimum),
         "flops": float(problem.flops()),
+        **_loss_facts(problem),
+        **problem.facts(),
     }
+    taken = max((problem.restart_bytes(rule, batch_size) for rule in rules), default=0.0)
+    if taken:
+        facts["restart_bytes"] = float(taken)
     data = problem.loaded_data
     if data is not None:
         facts |= {
@@ -43,7 +59,26 @@ def problem_facts(name: str, problem: Problem) -> dict[str, Any]:
             "validation_examples": len(data.validation_inputs),
             "data_sha256": data.fingerprint,
         }
+        if data.encoding is not None:
+            facts["encoding"] = str(data.encoding)
     return facts
+
+
+def _loss_facts(problem: Problem) -> dict[str, Any]:
+    """What other libraries must be told to train the same; `loss` None where it is the problem's
+    own."""
+    if not isinstance(problem, Network) or type(problem).loss_and_gradient is not (
+        Network.loss_and_gradient
+    ):
+        return {"loss": None}
+    return {
+        "loss": problem.loss,
+        "weight_decay": problem.weight_decay,
+        "layers": list(problem.sizes),
+        "activation": problem.activation,
+        "initializer": problem.initializer if type(problem).initial is Network.initial else None,
+        "biases": problem.biases,
+    }
 
 
 def host_facts() -> dict[str, str]:
@@ -59,6 +94,13 @@ def host_facts() -> dict[str, str]:
         name: version(name) for name in ("surefoot", "numpy", "scipy", "optuna", "ray", "mlflow")
     }
     return {**facts, "blas": f"{blas.get('name', '?')} {blas.get('version', '')}".strip()}
+
+
+def plugin_versions(spec: JobSpec) -> dict[str, str]:
+    """Of the distributions, by name, whose plug-ins the job names; nothing is imported."""
+    origins = [PROBLEMS.origin(spec.problem.name)]
+    origins += [OPTIMIZERS.origin(entry["name"]) for entry in spec.search.optimizers]
+    return dict(sorted({origin for origin in origins if origin is not None}))
 
 
 def _processor() -> str:
@@ -109,7 +151,7 @@ def _walks(report: Report) -> list[tuple[str, float]]:
 
 
 def _walk(problem: Problem, config: TrainingConfig, name: str, rate: float) -> Paths:
-    optimizer = [label(rule) for rule in config.optimizers].index(name)
+    optimizer = [rule.label for rule in config.optimizers].index(name)
     block = Block(optimizer, {LEARNING_RATE: rate}, tuple(range(_WALKERS)))
     run = train_block(problem, config, block, record_path=True)
     assert run.path is not None  # asked for above

@@ -1,24 +1,28 @@
-"""The best stable learning rate: who qualifies, in which order, and what confirmed the winner."""
+"""The best stable learning rate: what is asked of the candidates, and who holds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tuning.analysis.basin_labels import Labels
+from tuning.analysis.candidates import Candidates, no_safer
 from tuning.analysis.comparisons import Rival, rivals_of
-from tuning.analysis.cost import expected_running_time
-from tuning.analysis.stability import fails, is_stable, looks_stable
+from tuning.analysis.confirmation import AtRate, Trial, try_candidate
+from tuning.analysis.pools import Pools, pools_of
+from tuning.analysis.stability import FIRST_SHARE
 from tuning.report.model import Target
 from tuning.spec.job import JobSpec
-from tuning.spec.search_space import LEARNING_RATE
-from tuning.statistics.spending import Share, spend
-from tuning.trial.result import SettingResult, of_role
+from tuning.statistics.intervals import restarts_needed
+from tuning.statistics.sequential import SequentialTest, sequential_test
+from tuning.trial.result import SettingResult, bought_of, of_role
 from tuning.trial.setting import Block, Role, Setting
 
-__all__ = ["Verdict", "find_target", "judge"]
+__all__ = ["TRIES", "Verdict", "judge", "starts_needed"]
+
+#: Candidates that are tried at most: a third would have next to nothing left of the error.
+TRIES = 2
+_LEAST_STARTS = 2  # that are trained together
 
 
 @dataclass(frozen=True)
@@ -27,167 +31,116 @@ class Verdict:
 
     Attributes:
         target: what counts as success.
-        best: the winner's result in the search, or None.
-        confirmed: the winner's results on fresh starts, at its rate and at margin times it.
-        refused: candidates that failed their confirmation, each with its results on fresh starts.
+        best: the result in the search of the one to use: of the winner or, where nobody could be
+            confirmed, of the best that looks stable and is not refuted; None without one, and while
+            the confirmation goes on.
+        confirmed: the winner on fresh starts, or None.
+        refused: candidates that failed their confirmation, in order.
         candidates: how many settings looked stable in the search.
-        confidences: setting number -> confidence of the bound that decided its confirmation; above
-            the job's where several candidates may be tried.
         rivals: optimizer -> its best setting, to be compared with the winner; empty without one.
+        pools: optimizer -> what a search for the cliff knows of its starts.
         next: settings still to be tried; empty once nothing is left to ask.
     """
 
     target: Target
     best: SettingResult | None
-    confirmed: tuple[SettingResult, ...]
-    refused: tuple[tuple[SettingResult, tuple[SettingResult, ...]], ...]
+    confirmed: Trial | None
+    refused: tuple[Trial, ...]
     candidates: int
-    confidences: Mapping[int, float]
     rivals: Mapping[int, Rival]
+    pools: Pools
     next: tuple[Setting, ...]
 
     def speaks_against(self, result: SettingResult) -> bool:
-        """Whether fresh starts refused this setting, or a lower rate of its optimizer: whatever
-        failed at a lower rate, or a lower margin, is no safer here."""
-        return any(_no_safer(result, than=refused) for refused, _ in self.refused)
+        """Whether fresh starts refused this setting, or a lower rate of its optimizer."""
+        return any(no_safer(result, than=trial.candidate) for trial in self.refused)
 
-
-def _no_safer(result: SettingResult, than: SettingResult) -> bool:
-    here, there = result.setting, than.setting
-    return here.optimizer == there.optimizer and here.learning_rate >= there.learning_rate
-
-
-def _candidates(search: Sequence[SettingResult], spec: JobSpec) -> list[SettingResult]:
-    """Settings that the search found stable, with no known failure up to margin times the rate.
-
-    With fewer restarts than the bound needs, no setting can prove itself here; then one without any
-    unstable restart is a candidate, and the confirmation, which has enough, decides.
-    """
-    failing = [(r.setting.optimizer, r.setting.learning_rate) for r in search if fails(r, spec)]
-    chosen = []
-    for result in search:
-        here = result.setting
-        reach = here.learning_rate * spec.stability.margin
-        unsafe = any(
-            o == here.optimizer and here.learning_rate <= rate <= reach for o, rate in failing
-        )
-        if looks_stable(result, spec) and not unsafe:
-            chosen.append(result)
-    return chosen
-
-
-def find_target(candidates: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Target:
-    """The user's `target_loss`; else the global minimum's tolerance, if any candidate reaches it;
-    else a quantile of what the candidates reached."""
-    if spec.stability.target_loss is not None:
-        return Target(spec.stability.target_loss, "target_loss of the job")
-    loss = labels.best + labels.tolerance
-    if np.isfinite(loss) and (
-        not candidates or any(expected_running_time(r, loss)[1] for r in candidates)
-    ):
-        # By the search alone: fresh starts may move J0, and with it the report's tolerance, but not
-        # what the candidates are judged by.
-        if labels.known:
-            return Target(loss, "the known global minimum, and the search's tolerance")
-        return Target(loss, "the lowest minimum that the search found, and its tolerance")
-    ends = (
-        np.concatenate([r.restarts.loss[~r.restarts.diverged] for r in candidates])
-        if candidates
-        else np.zeros(0)
-    )
-    if not ends.size:
-        return Target(float("nan"), "none: no setting was stable")
-    level = float(np.quantile(ends, 0.1, method="higher"))
-    return Target(
-        level,
-        "the best tenth of the losses of stable settings: none came to the global minimum in time",
-    )
+    def tests_of(self, result: SettingResult) -> list[AtRate]:
+        """The tests that are decided whose restarts `result` has."""
+        decided = (*self.refused, *([self.confirmed] if self.confirmed else []))
+        return [one for trial in decided for one in trial.rates if one.belongs_to(result)]
 
 
 def judge(results: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Verdict:
     """The verdict, as far as it goes, on the results of the search and then those on fresh starts.
 
-    The confidence is that of the whole procedure: at most 1 - confidence of jobs recommend a rate
-    whose P(unstable), or that at margin times it, is above `max_unstable`. Candidate after
-    candidate is tried until one holds, so each gets a share of that error (`spend`). A candidate
-    is unstable if it is at either of its two rates, so both bounds must hold and each has the whole
-    share (an intersection-union test; Berger 1982). The search says which candidates are tried, in
-    which order and on how many starts, and knows nothing of the fresh starts.
+    The confidence is that of the whole procedure: at most 1 - confidence of jobs confirm a rate
+    whose P(unstable), or that at margin times it, is above `max_unstable`. At most two candidates
+    are tried, each by a group-sequential test (`sequential_test`). The first gets four fifths of
+    that error, the second all that the first test cannot make, on what is left of the `confirm`
+    starts. Its starts are fresh, so whatever made it the second, its error is within its own share;
+    and those of both add up to no more than the whole (Bonferroni).
 
     Args:
-        labels: of the search alone, so that confirmations cannot change what they confirm.
+        results: one a trial. labels: of the search alone, so that confirmations cannot change what
+            they confirm.
     """
-    search = of_role(results, Role.SEARCH)
-    # Where nothing lies below the starts, nothing says that any rate learns.
-    candidates = _candidates(search, spec) if labels.descent > 0 else []
-    target = find_target(candidates, labels, spec)
-    ranked = sorted(candidates, key=lambda r: _rank(r, target, spec))
+    found = Candidates.of(results, labels, spec)
     fresh = {r.setting.blocks: r for r in of_role(results, Role.CONFIRMATION)}
-    refused: list[tuple[SettingResult, tuple[SettingResult, ...]]] = []
-    confidences: dict[int, float] = {}
+    refused: list[Trial] = []
+
+    def nominee(optimizer: int | None = None) -> SettingResult | None:
+        return found.next(refused, optimizer)
 
     def verdict(
         best: SettingResult | None = None,
-        confirmed: tuple[SettingResult, ...] = (),
+        confirmed: Trial | None = None,
         rivals: Mapping[int, Rival] | None = None,
         role: Role = Role.CONFIRMATION,
         missing: Sequence[Block] = (),
     ) -> Verdict:
         following = (Setting(len(results) + i, role, (b,)) for i, b in enumerate(missing))
         return Verdict(
-            target,
+            found.target,
             best,
             confirmed,
             tuple(refused),
-            len(candidates),
-            confidences,
+            found.count,
             rivals or {},
+            pools_of(results, spec),
             tuple(following),
         )
 
-    for candidate, share in _attempts(ranked, spec):
-        wanted = _trial(candidate, share, spec)
-        trial = tuple(fresh[(block,)] for block in wanted if (block,) in fresh)
-        confidences |= {r.setting.number: share.confidence for r in trial}
-        if missing := [block for block in wanted if (block,) not in fresh]:
-            return verdict(missing=missing)
-        if all(is_stable(r, spec, share.confidence) for r in trial):
-            others = [r for r in ranked if not any(_no_safer(r, than=bad) for bad, _ in refused)]
-            rivals = rivals_of(candidate, trial[0], others, results, spec)
+    searched = (r for r in results if r.setting.role.is_search)
+    first = 1 + max((start for r in searched for start in r.setting.starts), default=-1)
+    left, alpha = _fresh_starts(results, spec), 1.0 - spec.stability.confidence
+    share = FIRST_SHARE * alpha
+    while len(refused) < TRIES and (candidate := nominee()) is not None:
+        test = _affordable(left, share, spec)
+        if test is None:
+            break
+        trial = try_candidate(candidate, test, first, fresh, spec)
+        if trial.missing:
+            return verdict(missing=trial.missing)
+        if trial.accepted:
+            rivals = rivals_of(candidate, trial.rates[0].result, nominee, results, spec)
             untrained = [r.wanted for r in rivals.values() if r.wanted and r.fresh is None]
             return verdict(candidate, trial, rivals, Role.COMPARISON, untrained)
-        refused.append((candidate, trial))
-    return verdict()
+        refused.append(trial)
+        first, left = first + trial.starts, left - trial.starts
+        share = alpha = alpha - test.size
+    return verdict(nominee())
 
 
-def _attempts(ranked: Sequence[SettingResult], spec: JobSpec) -> list[tuple[SettingResult, Share]]:
-    """The candidates that are tried, in order, each if all before it fail; and what each gets."""
-    tried: list[SettingResult] = []
-    for candidate in ranked:
-        if not any(_no_safer(candidate, than=earlier) for earlier in tried):
-            tried.append(candidate)
-    limits, least = spec.stability, spec.training.restarts
-    shares = spend(len(tried), limits.max_unstable, limits.confidence, least)
-    return list(zip(tried, shares, strict=True))
+def starts_needed(spec: JobSpec) -> int:
+    """The least `confirm` with which the first try can accept anything: all of it without one
+    unstable restart."""
+    limits = spec.stability
+    share = FIRST_SHARE * (1.0 - limits.confidence)
+    return max(_LEAST_STARTS, restarts_needed(limits.max_unstable, 1.0 - share))
 
 
-def _trial(candidate: SettingResult, share: Share, spec: JobSpec) -> list[Block]:
-    """The candidate at its rate and at margin times it, on starts that the search did not use."""
-    here, margin, first = candidate.setting, spec.stability.margin, spec.training.restarts
-    rates = (
-        [here.learning_rate] if margin == 1 else [here.learning_rate, margin * here.learning_rate]
-    )
-    starts = tuple(range(first, first + share.trials))
-    return [
-        Block(here.optimizer, {**here.hyperparameters, LEARNING_RATE: rate}, starts)
-        for rate in rates
-    ]
+def _affordable(starts: int, share: float, spec: JobSpec) -> SequentialTest | None:
+    """The test of as many starts, if it can accept anything."""
+    if starts < _LEAST_STARTS:
+        return None
+    test = sequential_test(starts, spec.stability.max_unstable, share)
+    return test if test.can_accept else None
 
 
-def _rank(result: SettingResult, target: Target, spec: JobSpec) -> tuple[float, float, float]:
-    """The least cost first; among those that never reached the target, the lowest mean loss."""
-    first = expected_running_time(result, target.loss)[0]
-    if spec.stability.choose_by == "validation":
-        seen = result.restarts.validation_loss
-        first = float(np.nanmedian(seen)) if np.isfinite(seen).any() else float("inf")
-    return first, result.value, result.setting.learning_rate
+def _fresh_starts(results: Sequence[SettingResult], spec: JobSpec) -> int:
+    """How many there are in all; none after a search that time cut short before it was of any use
+    (as `JobSpec.fresh_starts` has it for a budget of as many restarts)."""
+    bought = bought_of(results)
+    cut_short = bought is not None and bought < spec.default_restarts
+    return 0 if cut_short else spec.fresh_starts

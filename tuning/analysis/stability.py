@@ -1,6 +1,9 @@
-"""What a setting's own restarts say of P(unstable)."""
+"""What counts of unstable restarts say of P(unstable)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
 
 from tuning.spec.job import JobSpec
 from tuning.statistics.intervals import (
@@ -10,31 +13,39 @@ from tuning.statistics.intervals import (
 )
 from tuning.trial.result import SettingResult
 
-__all__ = ["fails", "is_stable", "looks_stable", "upper_bound"]
+__all__ = ["FIRST_SHARE", "Counts"]
+
+#: Of the error, for the first candidate on fresh starts: mostly it holds.
+FIRST_SHARE = 0.8
 
 
-def upper_bound(result: SettingResult, spec: JobSpec, confidence: float | None = None) -> float:
-    """One-sided Clopper-Pearson bound on P(unstable), at the job's confidence unless given."""
-    unstable = result.restarts.unstable
-    level = spec.stability.confidence if confidence is None else confidence
-    return clopper_pearson_upper(int(unstable.sum()), len(unstable), level)
+@dataclass(frozen=True)
+class Counts:
+    """Of `total` starts, `fallen` are unstable; of `unknown` of them that is not known."""
 
+    fallen: int
+    total: int
+    unknown: int = 0
 
-def is_stable(result: SettingResult, spec: JobSpec, confidence: float | None = None) -> bool:
-    """Whether the upper bound is at most `max_unstable`."""
-    return upper_bound(result, spec, confidence) <= spec.stability.max_unstable
+    @classmethod
+    def of(cls, result: SettingResult) -> Self:
+        """Of a setting's own restarts."""
+        table = result.restarts
+        return cls(int(table.unstable.sum()), len(table), int(table.doubtful.sum()))
 
+    def upper(self, confidence: float) -> float:
+        """One-sided Clopper-Pearson bound on P(unstable), as if all the unknown fell."""
+        return clopper_pearson_upper(self.fallen + self.unknown, self.total, confidence)
 
-def fails(result: SettingResult, spec: JobSpec) -> bool:
-    """Whether the lower bound is above `max_unstable`."""
-    unstable = result.restarts.unstable
-    low = clopper_pearson_lower(int(unstable.sum()), len(unstable), spec.stability.confidence)
-    return low > spec.stability.max_unstable
+    def fails(self, spec: JobSpec) -> bool:
+        """Whether the lower bound is above `max_unstable`."""
+        low = clopper_pearson_lower(self.fallen, self.total, spec.stability.confidence)
+        return low > spec.stability.max_unstable
 
-
-def looks_stable(result: SettingResult, spec: JobSpec) -> bool:
-    """`is_stable`; with fewer restarts than that needs, whether no restart was unstable."""
-    needed = restarts_needed(spec.stability.max_unstable, spec.stability.confidence)
-    if len(result.restarts) < needed:
-        return not result.restarts.unstable.any()
-    return is_stable(result, spec)
+    def looks_stable(self, spec: JobSpec) -> bool:
+        """Whether the upper bound is at most `max_unstable`; with fewer starts than that needs,
+        whether none is unstable."""
+        limits = spec.stability
+        if self.total < restarts_needed(limits.max_unstable, limits.confidence):
+            return self.fallen == self.unknown == 0
+        return self.upper(limits.confidence) <= limits.max_unstable

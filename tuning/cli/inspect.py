@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trainers.errors import InvalidInput, in_brief
 from tuning.cli.exit_codes import ExitCode
+from tuning.cli.hand_over import form_option, hand_over, output_option
 from tuning.jobs.files import FAILURE, MLFLOW_MISSING
 
 if TYPE_CHECKING:
+    from trainers._plugins import Listed
     from tuning.jobs.cluster import ClusterJobs
     from tuning.jobs.local import LocalJobs
-    from tuning.report.model import Report
     from tuning.spec.job import JobSpec
     from tuning.study import StudyStore
 
-__all__ = ["COMMANDS", "job_argument", "json_option", "summary"]
+__all__ = ["COMMANDS", "job_argument", "json_option", "say_remarks", "summary"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 job_argument = click.argument("job_id", metavar="ID")
@@ -29,10 +30,22 @@ job_argument = click.argument("job_id", metavar="ID")
 def summary(spec: JobSpec) -> str:
     """How large a job is, in a few words."""
     names = ", ".join(str(rule.name) for rule in spec.search.rules)
+    if spec.seeks_cliff:
+        size, _ = spec.search_size
+        return (
+            f"a search for the cliff ({names}): {size} restarts, and {spec.confirmation_restarts} "
+            f"at most to confirm the winner, x {spec.training.steps:,} steps of {spec.problem.name}"
+        )
     return (
-        f"{spec.search.settings} settings ({names}) x {spec.training.restarts} restarts "
+        f"{spec.search_settings} settings ({names}) x {spec.training.restarts} restarts "
         f"x {spec.training.steps:,} steps of {spec.problem.name}"
     )
+
+
+def say_remarks(remarks: list[str]) -> None:
+    """What people should know of a job, on stderr."""
+    for line in remarks:
+        click.echo(f"surefoot: {line}", err=True)
 
 
 @click.command()
@@ -43,12 +56,17 @@ def check(job_file: str, as_json: bool) -> ExitCode:
     from tuning.runner.estimate import estimate
     from tuning.runner.local_api import prepare
 
-    spec, problem = prepare(job_file)
+    spec, problem, remarks = prepare(job_file)
+    say_remarks(remarks)
     cost = estimate(spec, problem)
+    encoding = problem.loaded_data and problem.loaded_data.encoding
     if as_json:
-        click.echo(json.dumps(cost.to_dict(), indent=2))
+        told = {} if encoding is None else {"encoding": str(encoding)}
+        click.echo(json.dumps({**cost.to_dict(), **told}, indent=2))
     else:
         click.echo(f"{job_file} is valid: {summary(spec)}")
+        if encoding is not None:
+            click.echo(f"the table: {encoding}")
         for line in cost.lines():
             click.echo(line)
     return ExitCode.DONE
@@ -77,7 +95,8 @@ def list_jobs(owner: str | None, local: bool, as_json: bool) -> ExitCode:
         click.echo(f"no jobs in {LocalJobs().folder if database is None else 'the cluster'}")
     for row in rows:
         created = row["created"][:19].replace("T", " ")
-        more = "" if database is None else f"  {row['done']:>4}/{row['settings']}  {row['owner']}"
+        of = row.get("settings") or "?"
+        more = "" if database is None else f"  {row['done']:>4}/{of}  {row['owner']}"
         click.echo(f"{row['id']:32} {row['state']:12} {created}{more}")
     return ExitCode.DONE
 
@@ -99,8 +118,8 @@ def _cluster_rows(database: ClusterJobs, owner: str | None) -> list[dict[str, An
             "state": entry.state.value,
             "created": entry.created.isoformat(),
             "owner": entry.owner,
-            "settings": entry.settings,
-            "done": min(told.get(entry.id, 0), entry.settings),
+            "settings": entry.settings or None,
+            "done": min(told.get(entry.id, 0), entry.settings or sys.maxsize),
         }
         for entry in database.entries(owner=owner)
     ]
@@ -134,99 +153,92 @@ def _count(study: StudyStore) -> int:
 
 @click.command()
 @job_argument
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "html"]),
-    default="table",
-    help="Default: table.",
-)
-@click.option(
-    "--output", type=click.Path(dir_okay=False), help="Write to this file instead of the screen."
-)
+@form_option
+@output_option
 def report(job_id: str, form: str, output: str | None) -> ExitCode:
     """Print a job's report, or write it to a file.
 
     Where the job file has `sharpness_every = 50` under [training], the report shows the sharpness
     along the way, every 50 steps: html as a picture, json as curves.
     """
-    from rich.console import Console
-
-    from tuning.report.export import to_csv
-    from tuning.report.terminal import show, text
     from tuning.runner.local_api import load_report
 
-    answer = load_report(job_id)
-    if form == "table" and output is None:
-        show(answer, Console(highlight=False))
-        return ExitCode.DONE
-    forms: dict[str, Callable[[Report], str]] = {
-        "table": text,
-        "json": lambda r: r.to_json(),
-        "csv": to_csv,
-        "html": lambda r: r.to_html(),
-    }
-    content = forms[form](answer)
-    if output is None:
-        click.echo(content, nl=not content.endswith("\n"))
-    else:
-        try:
-            Path(output).write_text(content, encoding="utf-8")
-        except OSError as error:
-            raise InvalidInput(f"--output {output}: {error.strerror}") from error
+    hand_over(load_report(job_id), form or "table", output)
     return ExitCode.DONE
 
 
 @click.command()
 @json_option
 def problems(as_json: bool) -> ExitCode:
-    """List the built-in problems with their parameters and defaults."""
-    from trainers.problems.registry import PROBLEMS, parameters_of
+    """List the problems with their parameters and defaults; also those of plug-ins, which are
+    marked with their distribution."""
+    from trainers.problems.registry import PLUGINS, parameters_of
 
-    _catalogue(
-        {
-            name: (
-                kind,
-                {
-                    k: "required" if p.default is p.empty else p.default
-                    for k, p in parameters_of(kind).items()
-                },
-            )
-            for name, kind in PROBLEMS.items()
-        },
-        as_json,
-    )
+    found = PLUGINS.catalogue(_say)
+    parameters = {
+        name: {
+            k: "required" if p.default is p.empty else p.default
+            for k, p in parameters_of(listed.kind).items()
+        }
+        for name, listed in found.items()
+    }
+    _catalogue(found, parameters, as_json)
     return ExitCode.DONE
 
 
 @click.command()
 @json_option
 def optimizers(as_json: bool) -> ExitCode:
-    """List the optimizers with their hyperparameters and defaults."""
-    from trainers.optimizers.registry import OPTIMIZERS
+    """List the optimizers with their hyperparameters and defaults; also those of plug-ins, which
+    are marked with their distribution."""
+    from trainers.optimizers.registry import PLUGINS
 
-    _catalogue({name: (rule, rule().hyperparameters) for name, rule in OPTIMIZERS.items()}, as_json)
+    found = PLUGINS.catalogue(_say)
+    parameters = {name: listed.kind().hyperparameters for name, listed in found.items()}
+    _catalogue(found, parameters, as_json)
     return ExitCode.DONE
 
 
-def _catalogue(entries: dict[str, tuple[type, dict[str, Any]]], as_json: bool) -> None:
+def _say(line: str) -> None:
+    click.echo(f"surefoot: {line}", err=True)
+
+
+def _catalogue(
+    found: Mapping[str, Listed[Any]], parameters: Mapping[str, dict[str, Any]], as_json: bool
+) -> None:
     summaries = {
-        name: (kind.__doc__ or "").strip().splitlines()[0] for name, (kind, _) in entries.items()
+        name: next(iter((listed.kind.__doc__ or "").strip().splitlines()), "")
+        for name, listed in found.items()
     }
     if as_json:
         table = {
-            n: {"summary": summaries[n], "parameters": dict(p)} for n, (_, p) in entries.items()
+            name: {
+                "summary": summaries[name],
+                "parameters": {key: _plain(value) for key, value in parameters[name].items()},
+                "distribution": None if listed.origin is None else str(listed.origin),
+            }
+            for name, listed in found.items()
         }
         click.echo(json.dumps(table, indent=2))
         return
-    for name, (_, parameters) in entries.items():
-        click.echo(f"{name:22} {summaries[name]}")
+    for name, listed in found.items():
+        mark = "" if listed.origin is None else f" [{listed.origin}]"
+        click.echo(f"{name:22} {summaries[name]}{mark}".rstrip())
         shown = ", ".join(
-            f"{k} = {json.dumps(v) if v != 'required' else '(required)'}"
-            for k, v in parameters.items()
+            f"{key} = {'(required)' if value == 'required' else json.dumps(value)}"
+            for key, value in ((k, _plain(v)) for k, v in parameters[name].items())
         )
         if shown:
             click.echo(f"{'':22} {shown}")
+
+
+def _plain(default: Any) -> Any:
+    """It, as JSON has it; what JSON has not, as Python writes it."""
+    try:
+        json.dumps(default, allow_nan=False)
+    except (TypeError, ValueError):
+        return repr(default)
+    return default
 
 
 @click.command()

@@ -16,8 +16,9 @@ import click
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from tuning.cli.cluster import CLUSTER_COMMANDS
 from tuning.cli.exit_codes import ExitCode
-from tuning.cli.inspect import COMMANDS, job_argument, json_option, summary
+from tuning.cli.inspect import COMMANDS, job_argument, json_option, say_remarks, summary
 from tuning.cli.one_restart import RESTART_COMMANDS
+from tuning.cli.own_results import RESULTS_COMMANDS
 from tuning.jobs.files import MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
     from tuning.spec.job import folder_of
 
     with _stdout_aside(as_json or quiet):
-        spec, problem = prepare(job_file)
+        spec, problem, remarks = prepare(job_file)
+    if not quiet:
+        say_remarks(remarks)
     job = create_job(LocalJobs(), spec, problem, folder_of(job_file))
     return _carry_through(job, workers, quiet, as_json)
 
@@ -110,6 +113,7 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCo
 
     from tuning.errors import LeaseLost, Unreachable
     from tuning.runner.run import run_job
+    from tuning.search.loop import EndedEarly
 
     spec = job.spec
     console = Console(stderr=as_json, highlight=False)
@@ -124,8 +128,11 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCo
                 workers=workers,
                 listen=listen,
                 announce=lambda line: click.echo(f"surefoot: {line}", err=True),
+                patient_ctrl_c=True,
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
+        if isinstance(end, EndedEarly) and end.report is not None:
+            _show_early(end.report, console, quiet, as_json)
         click.echo(
             f"surefoot: interrupted; what was done is kept. Go on with: surefoot resume {job.id}",
             err=True,
@@ -148,17 +155,25 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCo
     return ExitCode.DONE if report.best_stable is not None else ExitCode.NONE_STABLE
 
 
+def _show_early(report: Report, console: Any, quiet: bool, as_json: bool) -> None:
+    """Of a job that was asked to end: nothing of it has been written yet."""
+    from tuning.report.terminal import show
+
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    elif not quiet:
+        show(report, console)
+
+
 def _stdout_aside(aside: bool) -> AbstractContextManager[object]:
     """To stderr what Ray (of a killed worker) or a user's problem prints, if stdout is `aside`."""
     return redirect_stdout(sys.stderr) if aside else nullcontext()
 
 
 def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager[Listener | None]:
-    from tuning.runner.progress import LineProgress, LiveProgress
+    from tuning.runner.progress import shown
 
-    if quiet:
-        return nullcontext()
-    return LiveProgress(console, spec) if console.is_terminal else LineProgress(console, spec)
+    return nullcontext() if quiet else shown(console, spec)
 
 
 def _show(report: Report, job: Job, console: Any, quiet: bool) -> None:
@@ -185,7 +200,7 @@ def _explained(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-for command in (*COMMANDS, *RESTART_COMMANDS, *CLUSTER_COMMANDS):
+for command in (*COMMANDS, *RESTART_COMMANDS, *RESULTS_COMMANDS, *CLUSTER_COMMANDS):
     cli.add_command(command)
 
 

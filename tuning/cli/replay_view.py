@@ -39,10 +39,13 @@ def replay_lines(again: Replay) -> list[str]:
         )
     if np.isfinite(o.lr_sharpness):
         side = "below" if o.lr_sharpness < again.stability_limit else "not below"
+        limit = f", {side} the limit of {again.optimizer}, {again.stability_limit:.4g}"
         lines.append(
-            f"sharpness learning rate x lambda_max(P^-1 H) = {o.lr_sharpness:.4g} where it ended, "
-            f"{side} the limit of {again.optimizer}, {again.stability_limit:.4g}"
+            f"sharpness learning rate x lambda_max(P^-1 H) = {o.lr_sharpness:.4g} where it ended"
+            + (limit if np.isfinite(again.stability_limit) else "")
         )
+    if again.made_by is not None:
+        lines.append(f"start     {again.made_by}")
     rows = np.unique(np.geomspace(1, len(again.recorded), _SHOWN).round().astype(int)) - 1
     lines.append("step      loss")
     lines += [
@@ -82,7 +85,8 @@ def replay_dict(again: Replay) -> dict[str, Any]:
         "reason": o.reason,
         "diverged_at": None if o.diverged_at < 0 else int(o.diverged_at),
         **{name: float(v) if np.isfinite(v := getattr(o, name)) else None for name in numbers},
-        "stability_limit": again.stability_limit,
+        "stability_limit": again.stability_limit if np.isfinite(again.stability_limit) else None,
+        "made_by": again.made_by,
         "best_loss": again.best_loss if np.isfinite(again.best_loss) else None,
         "best_loss_is_known": again.best_loss_is_known,
         "steps": again.recorded[keep].tolist(),

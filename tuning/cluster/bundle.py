@@ -32,7 +32,11 @@ def collect(spec: JobSpec, problem: Problem, folder: Path) -> tuple[dict[str, Pa
         InvalidInput: a pattern of cluster.include is not valid or matches nothing, two files would
             have one name, or it is too much.
     """
-    found = list(_modules(problem))
+    sources = [getattr(source, "__module__", "") for source in problem.sources()]
+    own = spec.problem.name.partition(":")
+    found = [
+        pair for name in dict.fromkeys([*sources, own[0] if own[1] else ""]) for pair in _of(name)
+    ]
     for pattern in spec.cluster.include:
         found += _matching(pattern, folder)
     table, name = _table(spec, problem, folder), None
@@ -68,11 +72,11 @@ def pack(files: Mapping[str, Path]) -> bytes:
     return packed.getvalue()
 
 
-def _modules(problem: Problem) -> Iterator[tuple[Path, Path]]:
-    """Name and file of the user's own modules: the package of the problem's class, and what else
-    has been imported from the folder in which it lies. Installed packages must be installed on the
-    cluster too."""
-    home = sys.modules.get(type(problem).__module__)
+def _of(module: str) -> Iterator[tuple[Path, Path]]:
+    """Name and file of the user's own modules: the package of `module`, and what else has been
+    imported from the folder in which it lies. Installed packages must be installed on the cluster
+    too."""
+    home = sys.modules.get(module)
     # `python -m package.module` is called __main__, and its spec what it would be called otherwise.
     name = getattr(getattr(home, "__spec__", None), "name", "__main__")
     file = getattr(home, "__file__", None)

@@ -15,13 +15,13 @@ import cloudpickle
 
 from trainers import InvalidInput, Problem
 from trainers._mask import mask
-from tuning.analysis.problem_info import problem_facts
+from tuning.analysis.problem_info import plugin_versions, problem_facts
 from tuning.cluster import bundle
 from tuning.cluster.handle import SubmittedJob, database_at
 from tuning.cluster.launch import MAX_COORDINATORS, launch
 from tuning.cluster.ray_jobs import RayJobs
 from tuning.errors import RayUnreachable
-from tuning.jobs.base import pickled, slug
+from tuning.jobs.base import pickled, slug, trials_known
 from tuning.jobs.cluster import ClusterJob
 from tuning.jobs.files import BUNDLE, HEADER, PROBLEM
 from tuning.runner.local_api import prepare, sourced
@@ -59,7 +59,9 @@ def submit(
     """
     say = announce or _silent
     source, own = sourced(spec, tables)
-    checked, problem = prepare(source, own)
+    checked, problem, remarks = prepare(source, own)
+    for line in remarks:
+        say(line)
     database = database_at(storage or checked.storage.url)
     who = _owner(owner)
     if (uri := checked.tracking.uri) is not None and mask(uri) != uri:
@@ -70,18 +72,21 @@ def submit(
     ray = RayJobs(address)
     folder = folder_of(spec)
     files, content, table = _files_to_send(checked, problem, folder, own)
-    facts = problem_facts(checked.problem.name, problem)
+    rules, batch_size = checked.search.rules, checked.training.batch_size
+    facts = problem_facts(checked.problem.name, problem, rules, batch_size)
+    plugins = plugin_versions(checked)
     header = {
         "created": datetime.now(UTC).isoformat(),
         "folder": str(folder),
         "problem": facts,
+        "plugins": plugins,
         "table": table,
     }
-    job_id = _id(checked, facts, files, who)
+    job_id = _id(checked, facts, {**files, **plugins}, who)
     # Where the database is, with its password, the cluster knows; whoever reads the job need not.
     spec_there = checked.model_dump(mode="json", exclude={"storage"})
     content[HEADER] = json.dumps({"spec": spec_there, **header}).encode()
-    made = database.add(job_id, who, ray.address, checked.search.settings, content)
+    made = database.add(job_id, who, ray.address, trials_known(checked), content)
     job = ClusterJob(database, job_id)
     entry = job.entry
     if made:
@@ -137,7 +142,11 @@ def _digest(problem: bytes) -> str:
     return hashlib.sha256(problem).hexdigest()
 
 
-def _id(spec: JobSpec, facts: Mapping[str, Any], files: Mapping[str, str], owner: str) -> str:
-    """The same for the same job of the same owner, so that it cannot be there twice."""
-    content = json.dumps([spec.answer_key, facts, files, owner], sort_keys=True)
+def _id(spec: JobSpec, facts: Mapping[str, Any], code: Mapping[str, str], owner: str) -> str:
+    """The same for the same job of the same owner, so that it cannot be there twice.
+
+    Args:
+        code: the digest of each file that travels with it, the version of each plug-in.
+    """
+    content = json.dumps([spec.answer_key, facts, code, owner], sort_keys=True)
     return f"{slug(spec.name)}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"

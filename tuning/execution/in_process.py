@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from trainers import Problem, ProblemFailed, SurefootError
 from tuning.execution.base import Done, Event, Failed, Lost, Outcome, Pool, TaskId
-from tuning.spec.sections import ClusterSpec
+from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig, run_task
 
@@ -24,6 +24,12 @@ class InProcessPool(Pool):
         self._queue: deque[tuple[TaskId, Block]] = deque()
 
     def submit(self, task_id: TaskId, block: Block) -> None:
+        """See `Pool`.
+
+        Raises:
+            InvalidInput: the problem cannot be trained in this process.
+        """
+        self._problem.check_here()
         self._queue.append((task_id, block))
 
     def wait(self, timeout: float) -> list[Event]:

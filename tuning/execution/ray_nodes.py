@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OBJECT_BYTES", "cluster_facts", "own_address", "resources"]
+__all__ = ["OBJECT_BYTES", "cluster_facts", "gpus_of_nodes", "own_address", "resources"]
 
 #: Above what Ray sends along with its messages (100 kB): an object of its own.
 OBJECT_BYTES = 1_000_000
@@ -63,13 +63,21 @@ def cluster_facts(on_a_node: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-def resources() -> tuple[float, float]:
-    """The cluster's CPUs, and how many of them are free."""
+def resources(kind: str = "CPU") -> tuple[float, float]:
+    """The cluster's CPUs or GPUs, and how many of them are free."""
     import ray
 
     all_of_them: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
     free: Any = ray.available_resources()  # type: ignore[no-untyped-call]
-    return all_of_them.get("CPU", 0.0), free.get("CPU", 0.0)
+    return all_of_them.get(kind, 0.0), free.get(kind, 0.0)
+
+
+def gpus_of_nodes() -> list[float]:
+    """The GPUs of each node that is alive."""
+    import ray
+
+    there: Any = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"].get("GPU", 0.0) for node in there if node["Alive"]]
 
 
 def own_address() -> str:

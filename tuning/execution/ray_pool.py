@@ -9,19 +9,22 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from trainers import Problem
+from trainers._plugins import module_origins
 from tuning.execution.base import Event, Failed, Lost, Outcome, Pool, TaskId
 from tuning.execution.fair_share import Share
 from tuning.execution.in_process import attempt
-from tuning.execution.ray_nodes import own_address, resources
+from tuning.execution.ray_nodes import own_address
 from tuning.execution.ray_session import ONE_THREAD, start_ray
+from tuning.execution.ray_slots import Reserved, hide_gpus
 from tuning.execution.ray_tasks import kill, known_of, node_of
 from tuning.execution.signals import keeping_sigterm
-from tuning.spec.sections import ClusterSpec
+from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig
 
@@ -81,6 +84,10 @@ class RayPool(Pool):
         limits: `task_timeout`, seconds after which a task counts as hung: it is killed, and lost;
             `transfer_timeout`, seconds after which an argument or a result that does not come makes
             its task lost, beside the time for its bytes. Waiting for a free CPU does not count.
+            `gpus_per_task`, what each reserves beside CPUs.
+
+    Raises:
+        InvalidInput: tasks shall have GPUs that the workers have not.
     """
 
     def __init__(
@@ -111,14 +118,23 @@ class RayPool(Pool):
                 ray.init(address="auto", logging_level=logging.ERROR)
         with contextlib.ExitStack() as undo:  # what was started must not stay behind a failure
             undo.callback(self.close)
+            self._reserved = Reserved(cluster.cpus if cluster else 1.0, limits.gpus_per_task)
+            self._reserved.check(problem)
             given = ray.put((problem, config))
             undo.pop_all()
         (size,) = [found["object_size"] for found in _locations(ray, [given]).values()]
         self._transfer = limits.transfer_timeout + (size or 0) / _LEAST_BYTES_PER_SECOND
         # In a list: a task whose argument does not come would wait in Ray's queue, where nothing
         # tells it from one that waits for a CPU. So it begins without, and asks for it by itself.
-        self._job = _Job([given], own_address(), self._timeout, self._transfer)
-        self._remote = ray.remote(num_cpus=cluster.cpus if cluster else 1, max_retries=0)(_attempt)
+        origins = {name: str(origin) for name, origin in module_origins().items()}
+        self._job = _Job(
+            [given], own_address(), self._timeout, self._transfer, origins, self._reserved
+        )
+        # With GPUs, Ray ends a worker after each task: what it holds of them is free then, and the
+        # next one may be given another.
+        self._remote = ray.remote(
+            num_cpus=self._reserved.cpus, num_gpus=self._reserved.gpus, max_retries=0
+        )(_attempt)
         # A session that was there already may have set no threads; these workers need one.
         aside = not self._started and cluster is None
         self._options = {"runtime_env": {"env_vars": ONE_THREAD}} if aside else {}
@@ -182,9 +198,7 @@ class RayPool(Pool):
             return float("inf")
         asked, slots, before, free = self._resources
         if time.monotonic() - asked > _RESOURCES_SECONDS:
-            cpus = self._cluster.cpus
-            total, free_cpus = resources()
-            slots, now = int(total // cpus), int(free_cpus // cpus)
+            slots, now = self._reserved.slots()
             # A slot that was given back a moment ago is for whoever waits, not for who gave it.
             free = min(before, now)
             self._resources = (time.monotonic(), slots, now, free)
@@ -238,21 +252,31 @@ class _Job:
     Attributes:
         given: a reference to the problem and the work, which is in `address`.
         timeout, transfer: seconds, as for the pool.
+        origins: the distribution of each module that a plug-in is in.
+        reserved: what each task has to itself.
     """
 
     given: list[Any]
     address: str
     timeout: float
     transfer: float
+    origins: Mapping[str, str]
+    reserved: Reserved
 
 
 def _attempt(job: _Job, task_id: TaskId, block: Block) -> Outcome:
     import ray
 
+    if not job.reserved.gpus:
+        hide_gpus()
     try:
         problem, config = ray.get(job.given[0], timeout=job.transfer)
     except ray.exceptions.GetTimeoutError:
         return Lost(task_id, _stuck("its problem", job.address, own_address(), job.transfer))
+    except ray.exceptions.RaySystemError as error:  # it came, and cannot be unpickled
+        if not isinstance(absent := error.client_exc, ModuleNotFoundError):
+            raise
+        return Failed(task_id, _not_installed(str(absent.name), job.origins))
     # A thread of C, which needs no lock of Python's: it ends also a task that hangs in C code, and
     # leaves in the worker's log where it hung.
     faulthandler.dump_traceback_later(job.timeout, exit=True, file=sys.__stderr__ or sys.stderr)
@@ -264,6 +288,11 @@ def _attempt(job: _Job, task_id: TaskId, block: Block) -> Outcome:
 
 def _stuck(what: str, there: str, here: str, seconds: float) -> str:
     return f"{what} did not come from node {there} to {here} within {seconds:.0f} s: {_PASSAGE}"
+
+
+def _not_installed(module: str, origins: Mapping[str, str]) -> str:
+    what = origins.get(module.partition(".")[0], "the distribution that has it")
+    return f"node {own_address()} has no module {module!r}: install {what} there, and on every node"
 
 
 def _locations(ray: Any, references: list[Any]) -> dict[Any, dict[str, Any]]:

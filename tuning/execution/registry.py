@@ -19,7 +19,7 @@ from trainers import InvalidInput, Problem
 from tuning.execution.base import Pool
 from tuning.execution.in_process import InThisProcess
 from tuning.execution.ray_pool import OnThisMachine
-from tuning.spec.sections import ClusterSpec
+from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.task import TrainingConfig
 
 __all__ = ["PoolMaker", "Workers", "pool_maker"]

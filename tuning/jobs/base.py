@@ -19,6 +19,7 @@ from trainers import Problem
 from trainers._suggest import nearest
 from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.files import HEADER, PROBLEM
+from tuning.jobs.plugins import naming_uninstalled
 from tuning.spec.job import JobSpec, read_spec
 from tuning.storage.file_lease import Holder
 from tuning.study import StudyStore
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tuning.jobs.schema import Entry
     from tuning.storage.postgres_lease import PostgresLease
 
-__all__ = ["Job", "Jobs", "State", "pickled", "progress_facts", "slug"]
+__all__ = ["Job", "Jobs", "State", "pickled", "progress_facts", "slug", "trials_known"]
 
 J = TypeVar("J", bound="Job")
 
@@ -168,7 +169,8 @@ class Job(ABC):
 
     @cached_property
     def header(self) -> dict[str, Any]:
-        """What was written when the job was made: `spec`, `problem` facts, `created`, `folder`.
+        """What was written when the job was made: `spec`, `problem` facts, `created`, `folder`,
+        `plugins`: the version of each distribution whose plug-ins it names.
 
         Raises:
             InvalidInput: it is damaged, or not there any more.
@@ -185,8 +187,13 @@ class Job(ABC):
 
     @property
     def spec(self) -> JobSpec:
-        """The job file, with every default filled in."""
-        return read_spec(self.header["spec"])
+        """The job file, with every default filled in.
+
+        Raises:
+            InvalidInput: a plug-in of which an optimizer is, is not installed here.
+        """
+        with naming_uninstalled(self.id, self.header.get("plugins", {})):
+            return read_spec(self.header["spec"])
 
     def make_problem(self, *, folder: Path | None = None, data_file: Path | None = None) -> Problem:
         """The problem as the job was given it: by name, or the object itself, which was pickled.
@@ -195,13 +202,15 @@ class Job(ABC):
             folder, data_file: as in `JobSpec.make_problem`; by default where the job was made.
 
         Raises:
-            InvalidInput: its data are not there any more, or are not the same.
+            InvalidInput: its data are not there any more, or are not the same; or the plug-in that
+                has it is not installed here.
         """
         stored, header = self.read_bytes(PROBLEM), self.header
         if stored is not None:
             problem: Problem = cloudpickle.loads(stored)
             return problem
-        problem = self.spec.make_problem(folder or Path(header["folder"]), data_file)
+        with naming_uninstalled(self.id, header.get("plugins", {})):
+            problem = self.spec.make_problem(folder or Path(header["folder"]), data_file)
         was = header["problem"].get("data_sha256")
         data = problem.loaded_data
         if data is not None and data.fingerprint != was:
@@ -246,15 +255,24 @@ class Jobs(ABC, Generic[J]):
 
 
 def progress_facts(job: Job | Entry, told: int, settings: int) -> dict[str, Any]:
-    """What `describe` begins with, wherever the job lives."""
+    """What `describe` begins with, wherever the job lives.
+
+    Args:
+        told: trials. settings: how many the search has; 0 where that is not known beforehand.
+    """
     return {
         "id": job.id,
         "state": job.state.value,
-        "settings": settings,
-        "done": min(told, settings),
-        "confirmations": max(0, told - settings),
+        "settings": settings or None,
+        "done": min(told, settings) if settings else told,
+        "confirmations": max(0, told - settings) if settings else None,
         **({"holder": str(job.holder)} if job.holder is not None else {}),
     }
+
+
+def trials_known(spec: JobSpec) -> int:
+    """How many trials the search has; 0 where that is not known beforehand."""
+    return 0 if spec.seeks_cliff else spec.search_settings
 
 
 def slug(name: str) -> str:

@@ -7,6 +7,7 @@ PROBLEM = "problem.pkl"  # a problem that was given as an object
 REPORT = "report.json"  # that it is there says that the job is done
 REPORT_PAGE = "report.html"
 SETTINGS_TABLE = "settings.csv"
+MODEL = "model.txt"  # of a job whose problem is a module: its layers
 FAILURE = "failure.txt"  # why it failed
 EVENTS = "coordinator-events.txt"  # what the coordinator did before that
 MLFLOW_EXPERIMENT = "mlflow-experiment.txt"  # its id

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from trainers import Problem
 from tuning import tracking
 from tuning.errors import InvalidInput, StudyNotFound
-from tuning.jobs.base import Job, Jobs, State, pickled, progress_facts, slug
+from tuning.jobs.base import Job, Jobs, State, pickled, progress_facts, slug, trials_known
 from tuning.jobs.files import FAILURE, HEADER, LEASE, PROBLEM, REPORT, STUDY
 from tuning.spec.job import JobSpec
 from tuning.storage.file_lease import Holder, Lease, holder
@@ -120,7 +120,7 @@ class LocalJob(Job):
         (self.folder / name).unlink(missing_ok=True)
 
     def describe(self, count: Callable[[StudyStore], int]) -> dict[str, Any]:
-        facts = progress_facts(self, count(self.study()), self.spec.search.settings)
+        facts = progress_facts(self, count(self.study()), trials_known(self.spec))
         return {**facts, "created": self.header["created"], "folder": str(self.folder)}
 
     def stop(self, end_coordinator: Callable[[Entry], None]) -> None:

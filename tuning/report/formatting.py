@@ -102,7 +102,9 @@ def decades(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration: 0.42 s, 12.3 s, 5 min 3 s, 2 h 5 min."""
+    """A duration: 0.42 s, 12.3 s, 5 min 3 s, 2 h 5 min; a dash where it is not known."""
+    if not math.isfinite(value):
+        return MISSING
     if value < 60:
         return f"{number(value)} s"
     minutes, rest = divmod(round(value), 60)

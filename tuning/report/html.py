@@ -26,6 +26,8 @@ _CAPTIONS = {
         "tried. The cliff, its "
         "interval and the lowest rate that failed are marked above."
     ),
+    "costs.png": "What success costs: the steps spent by all restarts for each that reached the "
+    "target. Hollow points are not stable; the lines are the recommended rate and its margin.",
     "losses.png": "Median loss of the restarts; a curve ends with a cross where half of them "
     "have diverged.",
     "sharpness.png": "The edge of stability: the largest curvature along the way, in units of the "
@@ -100,6 +102,7 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "flat": text.FLAT,
         "level": text.LEVEL,
         "cliffs": text.cliff_sentences(report),
+        "beside": text.probes_sentence(report),
         "comparisons": text.comparison_sentences(report),
         "sharpness": text.sharpness_sentences(report),
         "unseen": text.unseen_sentences(report.unseen),
@@ -107,5 +110,6 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "glossary": GLOSSARY,
         "marks": text.marks(),
         "job": to_toml(report.job),
+        "recipes": {text.LIBRARIES[name]: str(of) for name, of in report.to_paste.items()},
         "columns": columns(report.settings),
     }

@@ -68,6 +68,7 @@ FALLS: dict[str, str] = {
     Fall.DIVERGED: "diverged",
     Fall.SWINGS: "swing",
     Fall.ABOVE_START: "end above their start",
+    "not-known": "hover high: swings or noise, not known",
 }
 
 #: Word -> what it means.
@@ -86,14 +87,14 @@ GLOSSARY: dict[str, str] = {
     "unstable": "fallen: it diverged, swings or hovers too high without progress, or ends above "
     "its start; of a setting: the lower Clopper-Pearson bound on P(unstable) is above the limit",
     "not judged": "the bottom below is known too little to tell trapped from not",
-    "recommended": "the first, by cost, of the settings that look stable that was confirmed; the "
-    "confidence is that of the whole procedure, however many were tried",
-    "confirmed": "on fresh starts the upper Clopper-Pearson bound on P(unstable) was within the "
+    "recommended": "the first, by cost, of the settings that look stable, or the second if it "
+    "failed, and confirmed; the confidence is that of the whole procedure",
+    "confirmed": "on fresh starts a group-sequential test accepted that P(unstable) is within the "
     "limit, at the learning rate and at the safety factor times it",
     "looks stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
     "learning rate or, with too few restarts for any bound, none was unstable",
     "undecided": "neither shown to be within the limit nor above it; or it looked stable, and "
-    "fresh starts did not confirm it or a lower rate of its optimizer",
+    "fresh starts refused it or a lower rate of its optimizer",
     "global minimum": "within the tolerance of J*, the lowest loss that is known",
     "local minimum": "the bottom below is above that tolerance",
     "trapped": "in a local minimum: the descent from where the restart ended leads to no lower",

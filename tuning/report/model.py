@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.report.comparison import RivalComparison
+from tuning.report.paste import Recipe, recipes
 from tuning.report.plot_data import LossProfile, Paths, QuantileCurves, SharpnessCurves
 from tuning.report.rows import BestStable, SettingRow
 from tuning.report.status import Status
@@ -106,9 +107,12 @@ class Report:
         job: the job file with every default filled in.
         problem: facts about it: name, parameters, examples, task and whether that was guessed.
         settings: one row a setting, in the order tried. confirmations: likewise, on fresh starts.
+        probes: likewise, of a search for the cliff: rates at which a few starts were trained that
+            were chosen for how they did elsewhere; their counts stand for no others.
         rivals: likewise, each other optimizer's best on the winner's fresh starts.
         best_stable: the recommended setting, or None; `explanation` says why in a sentence or two.
-        cliffs: by optimizer. minima: distinct, the lowest first. unseen: what may be missing.
+        cliffs: by optimizer. stopped: likewise, why a search for its cliff ended.
+        minima: distinct, the lowest first. unseen: what may be missing.
         best_loss: J*. best_loss_is_known: whether the problem knows it; else it is the best found.
         best_loss_found_by: the optimizer that found the lowest one. own_best: by optimizer.
         label_drift: the share of judged restarts whose label would change if J* fell by the
@@ -125,11 +129,13 @@ class Report:
     job: Mapping[str, Any]
     problem: Mapping[str, Any]
     settings: tuple[SettingRow, ...]
+    probes: tuple[SettingRow, ...]
     confirmations: tuple[SettingRow, ...]
     rivals: tuple[SettingRow, ...]
     best_stable: BestStable | None
     explanation: str
     cliffs: Mapping[str, Cliff]
+    stopped: Mapping[str, str]
     minima: tuple[Minimum, ...]
     unseen: UnseenMass | None
     best_loss: float | None
@@ -151,18 +157,24 @@ class Report:
     @property
     def rows(self) -> tuple[SettingRow, ...]:
         """All settings, by number."""
-        return (*self.settings, *self.confirmations, *self.rivals)
+        every = (*self.settings, *self.probes, *self.confirmations, *self.rivals)
+        return tuple(sorted(every, key=lambda row: row.number))
+
+    @property
+    def to_paste(self) -> Mapping[str, Recipe]:
+        """By library (pytorch, keras, optax, scikit-learn): what makes it train as `best_stable`
+        did. `print(report.to_paste["pytorch"])` is all of it, `.line` the optimizer alone, None
+        where the library has none like it. Empty without a best setting, and for a rule that is in
+        no library."""
+        return recipes(self.best_stable, self.job, self.problem)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON without the curves and pictures.
 
         `["run"]` alone differs between two runs of one job.
         """
-        return {
-            f.name: _plain(getattr(self, f.name))
-            for f in fields(self)
-            if f.name not in ("curves", "landscape")
-        }
+        kept = (f.name for f in fields(self) if f.name not in ("curves", "landscape"))
+        return {name: _plain(getattr(self, name)) for name in (*kept, "to_paste")}
 
     def to_json(self) -> str:
         """`to_dict` as text, keys in a fixed order."""

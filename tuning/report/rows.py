@@ -1,4 +1,4 @@
-"""A row of the report for each setting, and the one that is recommended."""
+"""A row of the report for each setting, and the one to use."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ class SettingRow:
     """One setting and what became of its restarts.
 
     Attributes:
-        number: of the trial in the study.
+        number: of the trial in the study, the first of several.
         optimizer: its name with the hyperparameters that are not the default, as in
             `adam(beta1=0.8)`.
         learning_rate: the rate. role: why it was tried. restarts: R.
         dynamics, basins: how many restarts had each label; diverged restarts have no basin.
         joint: how many had each pair of labels, as in `settled/global-minimum` and `diverged/none`;
             `unstable` in the place of the dynamics of who fell without diverging.
-        falls: why restarts are unstable, and how many by each reason.
+        falls: why restarts are unstable, and how many by each reason; `not-known` of whom it is not
+            known.
         hover, worst_hover: median and largest height of the tail over the bottom, in descents, over
             the restarts that did not diverge; None without any.
         evidence: what the basins rest on, and how many on each.
         unstable, diverged, trapped, global_minimum: rates over all R, with 95 % Wilson intervals;
             restarts that are not judged widen those of trapped and global_minimum, which are given
-            among the judged.
+            among the judged, and likewise of unstable, if it is not known of some.
         trapped_at: trapped, by tolerance in parts of the descent.
-        unstable_upper: one-sided Clopper-Pearson bound at the job's confidence; of a confirmation
-            at the one that decided it (`judge`).
+        unstable_upper: one-sided Clopper-Pearson bound at the job's confidence; on fresh starts
+            that of the sequential test that decided, at its own confidence (`judge`).
         status: how far it came.
         loss: median over the restarts of the loss where they ended, None if over half of them
             diverged.
@@ -69,15 +70,22 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class BestStable:
-    """The recommended setting.
+    """The setting to use.
 
     Attributes:
         number: of the chosen setting. optimizer, hyperparameters, learning_rate: what to use.
-        unstable, trapped: rates on the fresh starts that confirmed it.
-        unstable_upper: Clopper-Pearson bound on P(unstable) there, at the confidence that makes the
-            job's that of the whole procedure. margin: the safety factor.
-        unstable_at_margin: rate at margin times the learning rate, on the same fresh starts.
-        unstable_upper_at_margin: its bound. cost: expected steps to the target, on fresh starts.
+        status: confirmed, on fresh starts; or looks-stable, where none could be confirmed: what is
+            told is then of its restarts in the search.
+        fresh_starts: how many confirmed it; 0 where none did. look, looks: at which of its test's
+            looks it was accepted, and of how many; None where it was not.
+        unstable, trapped: rates on these starts.
+        unstable_upper: upper bound on P(unstable). Of a confirmed one that of its sequential test,
+            at the confidence that makes the job's that of the whole procedure; else that of Clopper
+            and Pearson at the job's confidence, which knows nothing of its having been chosen.
+        margin: the safety factor.
+        unstable_at_margin: rate at margin times the learning rate, on the same fresh starts; None
+            where it was not confirmed. unstable_upper_at_margin: its bound.
+        cost: expected steps to the target, on these starts.
         trapped_at: trapped, by tolerance in parts of the descent.
         decades_to_cliff: log10 of cliff over rate; None where no cliff was found.
     """
@@ -86,11 +94,15 @@ class BestStable:
     optimizer: str
     hyperparameters: Mapping[str, float]
     learning_rate: float
+    status: Status
+    fresh_starts: int
+    look: int | None
+    looks: int | None
     unstable: Rate
     unstable_upper: float
     margin: float
-    unstable_at_margin: Rate
-    unstable_upper_at_margin: float
+    unstable_at_margin: Rate | None
+    unstable_upper_at_margin: float | None
     trapped: Rate
     trapped_at: Mapping[str, Rate]
     cost: float | None

@@ -11,13 +11,13 @@ class Status(StrEnum):
     """Of a setting, by its own restarts and by what fresh starts said of it.
 
     Attributes:
-        RECOMMENDED: the winner of the search.
-        CONFIRMED: the bounds held on fresh starts, at its rate and at margin times it: the winner's
-            own trials there, and another setting of the search at the very same rate.
+        RECOMMENDED: the winner of the search, confirmed.
+        CONFIRMED: the tests on fresh starts accepted, at its rate and at margin times it: the
+            winner's own trials there, and another setting of the search at the very same rate.
         LOOKS_STABLE: the bound on P(unstable) is at most `max_unstable`, or, with too few restarts
             for any bound, none was unstable; and no fresh start has spoken against it.
         UNDECIDED: neither that nor unstable; or it looked stable in the search, and fresh starts
-            did not confirm it or a lower rate of its optimizer.
+            refused it or a lower rate of its optimizer.
         UNSTABLE: the lower bound on P(unstable) is above `max_unstable`.
     """
 

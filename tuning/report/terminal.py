@@ -19,6 +19,8 @@ from tuning.report.text import (
     comparison_sentences,
     headline,
     marks,
+    paste_sentence,
+    probes_sentence,
     reference,
     sharpness_sentences,
     sorted_settings,
@@ -80,13 +82,17 @@ def print_report(report: Report, console: Console) -> None:
 
     console.width = max(_NARROWEST, console.width)
     say(title(report), "bold")
-    say(headline(report), "bold green" if report.best_stable else "bold yellow")
+    best = report.best_stable
+    sure = best is not None and best.status is Status.CONFIRMED
+    say(headline(report), "bold green" if sure else "bold yellow")
     for line in bounds(report):
         say(line, indent=2)
     say(plain(report.explanation), indent=2)
     if report.warnings:
         section("Warnings", (plain(warning) for warning in report.warnings), "! ")
     _print_settings(report.settings, "Settings", console)
+    if (beside := probes_sentence(report)) is not None:
+        say(beside, indent=2)
     if report.confirmations:
         _print_settings(report.confirmations, "Confirmations, on fresh starts", console)
     if report.rivals:
@@ -123,6 +129,9 @@ def print_report(report: Report, console: Console) -> None:
     if unseen := unseen_sentences(report.unseen):
         section("What may be unseen", unseen)
     section("What the words refer to", reference(report))
+    pytorch = report.to_paste.get("pytorch")
+    if pytorch is not None and pytorch.line is not None:
+        section("To train so in PyTorch", (pytorch.line, paste_sentence(report)))
 
 
 def _print_settings(rows: tuple[SettingRow, ...], name: str, console: Console) -> None:

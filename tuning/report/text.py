@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from trainers import Basin, Dynamics, Evidence
@@ -15,7 +16,7 @@ from tuning.report.formatting import (
     rate,
 )
 from tuning.report.labels import MARKS
-from tuning.report.model import Report, SettingRow
+from tuning.report.model import Report, SettingRow, Status
 from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "comparison_sentences",
     "headline",
     "marks",
+    "paste_sentence",
     "reference",
     "sharpness_sentences",
     "sorted_settings",
@@ -52,6 +54,17 @@ _GROUNDS: dict[str, str] = {
     Evidence.EXTRAPOLATED: "by the bound on their bottom",
     Evidence.LEVEL: "by the loss they reached",
 }
+#: Libraries by their names in `Report.to_paste`.
+LIBRARIES = {
+    "pytorch": "PyTorch",
+    "keras": "Keras",
+    "optax": "optax",
+    "scikit-learn": "scikit-learn",
+}
+_LOSSES = {
+    "cross-entropy": "the cross-entropy",
+    "squared-error": "half the squared error",
+}
 _AT_THE_EDGE = 0.1  # a sharpness within this part of its limit
 
 
@@ -65,25 +78,36 @@ def headline(report: Report) -> str:
     best = report.best_stable
     if best is None:
         return "No stable learning rate was found"
-    return f"Best stable learning rate: {number(best.learning_rate)} with {plain(best.optimizer)}"
+    which = f"{number(best.learning_rate)} with {plain(best.optimizer)}"
+    if best.status is not Status.CONFIRMED:
+        return f"Best learning rate that looks stable, not confirmed: {which}"
+    return f"Best stable learning rate: {which}"
 
 
 def bounds(report: Report) -> list[str]:
-    """What the recommended rate was confirmed with, a sentence each; empty without one."""
+    """What is known of the rate to use, and what that cost, a sentence each; empty without one."""
     best = report.best_stable
     if best is None:
         return []
     confidence = report.job.get("stability", {}).get("confidence")
     sure = f"{100 * confidence:g} % sure" if isinstance(confidence, float) else "surely"
+    confirmed = best.status is Status.CONFIRMED
+    most = percent(best.unstable_upper)
     lines = [
-        f"Unstable on fresh starts: {rate(best.unstable)}, {sure} at most "
-        f"{percent(best.unstable_upper)}."
+        f"Unstable on fresh starts: {rate(best.unstable)}, {sure} at most {most}."
+        if confirmed
+        else f"Unstable in the search: {rate(best.unstable)}, by these alone at most {most}."
     ]
-    if best.margin > 1:
+    if best.margin > 1 and best.unstable_at_margin is not None:
         lines.append(
             f"At {number(best.margin)} times the rate, {number(best.margin * best.learning_rate)}: "
             f"{rate(best.unstable_at_margin)}, {sure} at most "
             f"{percent(best.unstable_upper_at_margin)}."
+        )
+    if best.looks is not None:
+        lines.append(
+            f"Confirmed with {count(best.fresh_starts)} fresh starts, at look {best.look} of "
+            f"{best.looks}."
         )
     shares = {
         part: "not judged" if of.estimate is None else percent(of.estimate)
@@ -107,29 +131,48 @@ def bounds(report: Report) -> list[str]:
     return lines
 
 
+def probes_sentence(report: Report) -> str | None:
+    """Where the settings are that the tables leave out."""
+    if not report.probes:
+        return None
+    restarts = sum(row.restarts for row in report.probes)
+    return (
+        f"Beside these, {count(restarts)} restarts at {count(len(report.probes))} rates, of starts "
+        "that were chosen for how they did elsewhere: settings.csv has them."
+    )
+
+
 def marks() -> str:
     """What the character before a setting says of its status."""
     return "   ".join(f"{mark} {status}" for status, mark in MARKS.items())
 
 
 def reference(report: Report) -> list[str]:
-    """What the words of this report refer to: J*, the tolerance and the target, a sentence each."""
+    """What the words of this report refer to: J*, the tolerance and the target, a sentence each;
+    and how a table's columns became features."""
+    encoding = report.problem.get("encoding")
+    table = [] if encoding is None else [f"The table: {plain(encoding)}"]
     start = (
         f"The median loss at the start, J0, is {number(report.start_loss)}; "
         "heights above J* are parts of the descent J0 - J*."
     )
     target = f"The target loss is {number(report.target.loss, 4)}: {plain(report.target.origin)}."
+    within = f"; within {number(report.tolerance)} of it counts as the global minimum"
+    if not math.isfinite(report.start_loss):
+        start = "The losses at the start, and so the descent from there, are not known."
+        within = ""
     if report.best_loss is None:
-        return [start, "No restart found a bottom, so the lowest loss J* is unknown.", target]
+        unknown = "No restart found a bottom, so the lowest loss J* is unknown."
+        return [*table, start, unknown, target]
     known = (
         "known for this problem"
         if report.best_loss_is_known
         else f"the best that this job found, with {plain(report.best_loss_found_by)}"
     )
     return [
+        *table,
         start,
-        f"The lowest loss J* is {number(report.best_loss, 4)}, {known}; "
-        f"within {number(report.tolerance)} of it counts as the global minimum.",
+        f"The lowest loss J* is {number(report.best_loss, 4)}, {known}{within}.",
         target,
     ]
 
@@ -164,6 +207,7 @@ def cliff_sentences(report: Report) -> dict[str, str]:
     """By optimizer: where it stops being stable, with a capital and a full stop."""
     return {
         name: f"{cliff.explanation[:1].upper()}{cliff.explanation[1:]}."
+        + (f" The search ended: {report.stopped[name]}." if name in report.stopped else "")
         for name, cliff in report.cliffs.items()
     }
 
@@ -172,6 +216,18 @@ def comparison_sentences(report: Report) -> dict[str, str]:
     """By optimizer: whether its best setting reaches the target from other starts than the
     recommended one."""
     return {name: plain(found.explanation) for name, found in report.comparisons.items()}
+
+
+def paste_sentence(report: Report) -> str:
+    """What the line for PyTorch takes for granted, and where those for the others are."""
+    loss = _LOSSES.get(report.problem.get("loss") or "")
+    said = f"The loss is {loss}, the mean over the examples. " if loss is not None else ""
+    others = [LIBRARIES[name] for name, of in report.to_paste.items() if of.line is not None][1:]
+    if not others:
+        return f"{said}The HTML report has it with all that belongs to it."
+    *most, last = others
+    names = f"{', '.join(most)} and {last}" if most else last
+    return f"{said}The HTML report has the same for {names}."
 
 
 def unseen_sentences(unseen: UnseenMass | None) -> list[str]:

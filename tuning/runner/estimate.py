@@ -18,13 +18,14 @@ from trainers.training.trajectories import recorded_steps
 from tuning.spec.job import JobSpec
 from tuning.spec.search_space import LEARNING_RATE
 from tuning.trial.setting import Block, Role, Setting
-from tuning.trial.task import split_into_tasks
+from tuning.trial.task import most_restarts, split_into_tasks
 
 __all__ = ["CostEstimate", "estimate"]
 
 _MEASURE_SECONDS = 0.2
 # Measured on the examples: judging takes about this part of its budget, of 250 gradients at least.
-_JUDGING, _LEAST_BUDGET = 0.5, 250
+_JUDGING = 0.5
+_STARTS_OF_A_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,32 @@ def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
     if training.batch_size is not None:
         batch = np.arange(training.batch_size)
         rate = _rate(lambda: problem.loss_and_gradient(rows, batch), len(rows))
-        looks = len(recorded_steps(training.steps, training.batch_size))
+        looks = len(recorded_steps(training.steps, at_no_cost=False))
         work *= training.batch_size / (problem.examples or training.batch_size)
-    judging = _JUDGING * max(_LEAST_BUDGET, spec.outcomes.polish_budget * work)
+    judging = _JUDGING * max(problem.least_judging, spec.outcomes.polish_budget * work)
     # Any rate will do: tasks are cut alike at all.
     lowest = {LEARNING_RATE: spec.search.learning_rate.low}
     one = Setting(0, Role.SEARCH, (Block(0, lowest, tuple(range(training.restarts))),))
-    restarts = spec.search.settings * training.restarts
+    settings = spec.search_settings
+    taken = max(problem.restart_bytes(rule, training.batch_size) for rule in spec.search.rules)
+    most = most_restarts(spec, taken)
+    tasks = settings * len(split_into_tasks(one, training.steps, problem.flops(), most))
+    restarts = settings * training.restarts
+    if spec.seeks_cliff:
+        # In blocks of a few to some hundred; so many were counted on the examples.
+        restarts, _ = spec.search_size
+        settings = tasks = restarts // _STARTS_OF_A_BLOCK
     cpus = len(os.sched_getaffinity(0))
     every = training.sharpness_every
     sharpness = 0.0 if every is None else 2.0 * products(training.steps, every) / full
     each = training.steps / rate + (judging + looks) / full + sharpness
     return CostEstimate(
-        settings=spec.search.settings,
+        settings=settings,
         restarts=training.restarts,
         steps=training.steps,
         parameters=problem.parameters,
         restart_steps=restarts * training.steps,
-        tasks=spec.search.settings * len(split_into_tasks(one, training.steps, problem.flops())),
+        tasks=tasks,
         restart_steps_per_second=rate,
         cpus=cpus,
         seconds=restarts * each / cpus,

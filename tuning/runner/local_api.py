@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainers import InvalidInput, Problem, starts
+from trainers import InvalidInput, Problem, get_problem, starts
 from trainers._mask import mask
+from trainers.data.sources import is_frame
 from trainers.training.checks import check_returns
+from trainers.training.engine import trainer_of
 from tuning import tracking
-from tuning.analysis.problem_info import problem_facts
+from tuning.analysis.problem_info import plugin_versions, problem_facts
 from tuning.errors import Unreachable
 from tuning.execution.in_process import user_code
 from tuning.execution.registry import Workers, pool_maker
@@ -25,7 +27,7 @@ from tuning.report.model import Report
 from tuning.runner.outputs import report_of, run_facts, saved_facts
 from tuning.runner.run import run_job
 from tuning.search.loop import Listener
-from tuning.search.plan import make_proposer
+from tuning.search.plan import make_search
 from tuning.search.records import results_of
 from tuning.spec.job import JobSpec, folder_of, read_spec
 from tuning.study import StudyStore
@@ -36,11 +38,19 @@ if TYPE_CHECKING:
 __all__ = ["create_job", "load_report", "load_study", "prepare", "resume", "sourced", "tune"]
 
 
+class Prepared(NamedTuple):
+    """A job that can be run: with its optimizers those of the library that trains its problem.
+    `remarks`: what people should know of it, a line each."""
+
+    spec: JobSpec
+    problem: Problem
+    remarks: list[str]
+
+
 def prepare(
     source: str | Path | Mapping[str, Any] | JobSpec, problem: Problem | None = None
-) -> tuple[JobSpec, Problem]:
-    """The spec and its problem, checked as far as can be without running it: nothing is started or
-    written.
+) -> Prepared:
+    """A job, checked as far as can be without running it: nothing is started or written.
 
     Args:
         problem: an object to use instead of the one that the spec names.
@@ -56,14 +66,17 @@ def prepare(
         )
     with user_code(), _naming(source):
         problem = problem or spec.make_problem(folder_of(source))
+        trainer = trainer_of(problem)
+        spec = spec.trained_by(trainer)
         spec.check_batches(problem)
         check_returns(problem, starts(problem, restarts=2, seed=spec.seed))
-        make_proposer(spec)
+        make_search(spec, problem.known_minimum)
         if spec.tracking.uri is not None:
             tracking.check(spec.tracking.uri)
         if spec.storage.url is not None:
             StudyStore.check(spec.storage.url)
-    return spec, problem
+        said = trainer.remarks(problem, spec.search.rules, spec.training.batch_size)
+    return Prepared(spec, problem, said if spec.unused is None else [spec.unused, *said])
 
 
 @contextmanager
@@ -97,7 +110,8 @@ def tune(
             Ray; or a pool of your own, see `tuning.execution.registry`. The answer is the same.
         home: instead of SUREFOOT_HOME.
         progress: called with a `Progress` again and again.
-        tables: `problem` may be a name, a table, or an object of a class of yours.
+        tables: `problem` may be a name, a table, or an object of a class of yours; in a table
+            `data` may be a DataFrame.
 
     Raises:
         InvalidInput: bad input; nothing has been started.
@@ -105,7 +119,9 @@ def tune(
     """
     source, own = sourced(spec, tables)
     pool_maker(workers)
-    checked, problem = prepare(source, own)
+    checked, problem, remarks = prepare(source, own)
+    for line in remarks:
+        _warn(line)
     job = create_job(LocalJobs(home), checked, problem, folder_of(spec), own=own is not None)
     return run_job(job, lambda: problem, workers=workers, listen=progress, announce=_warn)
 
@@ -122,8 +138,12 @@ def sourced(
     own = given if isinstance(given, Problem) else None
     if isinstance(given, str):
         tables["problem"] = {"name": given}
+    elif isinstance(given, Mapping) and is_frame(given.get("data")):
+        # A DataFrame is in no job file: the problem is kept with the job, as any object.
+        tables["problem"] = {key: value for key, value in given.items() if key != "data"}
+        own = get_problem(**given) if isinstance(given.get("name"), str) else None
     elif own is not None:
-        tables["problem"] = {"name": f"{type(own).__module__}:{type(own).__qualname__}"}
+        tables["problem"] = {"name": own.reference}
     elif given is not None and not isinstance(given, Mapping):
         raise InvalidInput(
             f"problem is a {type(given).__name__}; "
@@ -156,7 +176,10 @@ def create_job(
     header = {
         "created": datetime.now(UTC).isoformat(),
         "folder": str(folder),
-        "problem": problem_facts(spec.problem.name, problem),
+        "problem": problem_facts(
+            spec.problem.name, problem, spec.search.rules, spec.training.batch_size
+        ),
+        "plugins": plugin_versions(spec),
     }
     job = home.create(spec, header, problem if own else None)
     try:
@@ -204,10 +227,13 @@ def load_report(job: str | Job, *, home: str | Path | None = None) -> Report:
     results = results_of(found.study())
     if not results:
         raise InvalidInput(f"job {found.id} has no results yet; surefoot status {found.id} tells")
-    run = saved_facts(found) or run_facts(found, results, 0.0)
+    saved = saved_facts(found)
+    run = saved or run_facts(found, results, 0.0)
     # Only a picture of one weight needs the problem, whose data or module may be gone by now.
     drawn = found.header["problem"]["parameters"] == 1
-    return report_of(found, found.make_problem() if drawn else None, results, run)
+    return report_of(
+        found, found.make_problem() if drawn else None, results, run, done=saved is not None
+    )
 
 
 def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:

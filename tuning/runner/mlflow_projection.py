@@ -14,7 +14,6 @@ from tuning.analysis.judgements import share
 from tuning.report.labels import MIXED, STABLE, UNSTABLE
 from tuning.report.model import Report, Status
 from tuning.spec.job import JobSpec
-from tuning.spec.search_space import label
 from tuning.tracking import Run
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Role
@@ -24,6 +23,12 @@ __all__ = ["report_run", "setting_run"]
 
 _COLOURS = {"stable": STABLE, "mixed": MIXED, "unstable": UNSTABLE}
 _MOST_TAG_CHARACTERS = 4000
+# Of each curve. A point costs MLflow 0.1 ms, three curves of all 105 checkpoints what training
+# a small network does; the report draws all of them.
+_MOST_POINTS = 36
+# Of the hover, whose last digits move with every rounding of J*: a run whose metrics have changed
+# is written anew when the job ends.
+_DIGITS = 3
 
 
 def setting_run(
@@ -64,21 +69,25 @@ def setting_run(
             metrics[name] = estimate
     hovers = table.hover[np.isfinite(table.hover)]
     if hovers.size:
-        metrics |= {"hover": float(np.median(hovers)), "worst_hover": float(hovers.max())}
+        metrics |= {
+            "hover": _rounded(float(np.median(hovers))),
+            "worst_hover": _rounded(float(hovers.max())),
+        }
     if finite.size:
         metrics["loss"] = float(np.median(finite))
         if metrics["loss"] > 0:
             metrics["log10_loss"] = float(
                 np.log10(metrics["loss"])
             )  # the UI's scatters have no log axis
-    curves = _curves("loss", result.curves.steps, result.curves.quantiles())
+    shown = result.curves.thinned(_MOST_POINTS)
+    curves = _curves("loss", shown.steps, shown.quantiles())
     if result.sharpness is not None:
         metrics["sharpness_limit"] = sharpness_limit(setting, spec)
-        steps, quantiles = result.sharpness.quantiles()
+        steps, quantiles = result.sharpness.quantiles(_MOST_POINTS)
         curves |= _curves("sharpness", steps, quantiles)
     return Run(
         key=f"{job_id}/{setting.number}",
-        name=f"{label(rule)} lr={setting.learning_rate:.4g}"
+        name=f"{rule.label} lr={setting.learning_rate:.4g}"
         + ("" if setting.role is Role.SEARCH else f" ({setting.role})"),
         params={
             "optimizer": rule.name,
@@ -92,7 +101,7 @@ def setting_run(
             "seed": spec.seed,
         },
         tags={
-            "optimizer": label(rule),
+            "optimizer": rule.label,
             "outcome": outcome,
             "status": status.value,
             "role": setting.role.value,
@@ -121,8 +130,16 @@ def _curves(
     }
 
 
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= _MOST_TAG_CHARACTERS else text[: _MOST_TAG_CHARACTERS - 4] + " ..."
+
+
+#: Facts of a problem that are parameters of the report's run, where there are such.
+_MODEL = ("library", "model", "parameters", "dtype", "code_sha256")
 
 
 def report_run(
@@ -143,13 +160,18 @@ def report_run(
         name="report",
         params={
             "problem": str(report.problem["name"]),
+            **{key: str(report.problem[key]) for key in _MODEL if key in report.problem},
             **(
                 {}
                 if best is None
                 else {"optimizer": best.optimizer, "learning_rate": best.learning_rate}
             ),
         },
-        tags={"role": "report", "outcome": "report"},
+        tags={
+            "role": "report",
+            "outcome": "report",
+            **({} if best is None else {"status": best.status.value}),
+        },
         metrics=metrics,
         curves={},
         seconds=seconds,

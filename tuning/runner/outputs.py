@@ -14,12 +14,15 @@ from trainers import Problem
 from tuning import tracking
 from tuning.analysis.basin_labels import Labels
 from tuning.analysis.build import build_report
-from tuning.analysis.problem_info import draw_landscape, host_facts
+from tuning.analysis.problem_info import draw_landscape, host_facts, plugin_versions
 from tuning.jobs import files
 from tuning.jobs.base import Job
 from tuning.report.model import Report, RunFacts
 from tuning.runner.mlflow_projection import report_run, setting_run
+from tuning.search.plan import is_searching
+from tuning.trial.gathering import gathered
 from tuning.trial.result import SettingResult
+from tuning.trial.setting import Role
 from tuning.trial.task import TrainingConfig
 
 __all__ = ["note_place", "report_of", "run_facts", "runs_of", "saved_facts", "write_files"]
@@ -36,7 +39,7 @@ def run_facts(job: Job, results: Sequence[SettingResult], seconds: float) -> Run
         training_seconds=sum(r.training_seconds for r in results),
         classifying_seconds=sum(r.classifying_seconds for r in results),
         restart_steps=int(np.where(gone >= 0, gone, steps).sum()),
-        host=host_facts(),
+        host={**host_facts(), **plugin_versions(job.spec)},
     )
 
 
@@ -50,11 +53,17 @@ def saved_facts(job: Job) -> RunFacts | None:
 
 
 def report_of(
-    job: Job, problem: Problem | None, results: Sequence[SettingResult], run: RunFacts
+    job: Job,
+    problem: Problem | None,
+    results: Sequence[SettingResult],
+    run: RunFacts,
+    *,
+    done: bool,
 ) -> Report:
-    """The report, with its landscape if the problem is at hand."""
-    spec = job.spec
-    report = build_report(spec, job.header["problem"], results, run)
+    """The report, with its landscape if the problem is at hand. `done`: whether all is told."""
+    spec, facts = job.spec, job.header["problem"]
+    searching = not done and is_searching(spec, facts["known_minimum"], results)
+    report = build_report(spec, facts, results, run, searching=searching)
     if problem is None:
         return report
     with threadpool_limits(1):
@@ -73,6 +82,8 @@ def write_files(job: Job, report: Report) -> dict[str, bytes | str]:
         files.SETTINGS_TABLE: to_csv(report),
         **drawn,
     }
+    if "architecture" in report.problem:
+        written[files.MODEL] = f"{report.problem['architecture']}\n"
     written[files.REPORT] = report.to_json()
     for name, content in written.items():
         job.write(name, content)
@@ -84,10 +95,13 @@ def runs_of(
 ) -> list[tracking.Run]:
     """All runs that MLflow shall hold, with the labels that hold now that everything is known."""
     spec, header = job.spec, job.header
-    labels = Labels.of(results, header["problem"]["known_minimum"], spec.thresholds)
+    known = header["problem"]["known_minimum"]
+    labels = Labels.of(gathered(results), known, spec.thresholds)
+    status = {row.number: row.status for row in report.rows}
     runs = [
-        setting_run(job.id, result, basins, row.status, spec)
-        for result, basins, row in zip(labels.results, labels.basins, report.rows, strict=True)
+        setting_run(job.id, result, basins, status[result.setting.number], spec)
+        for result, basins in zip(labels.results, labels.basins, strict=True)
+        if result.setting.role is not Role.PROBE  # they stand for no others
     ]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))

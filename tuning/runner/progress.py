@@ -15,11 +15,10 @@ from rich.text import Text
 from trainers import Dynamics
 from tuning.search.loop import Progress
 from tuning.spec.job import JobSpec
-from tuning.spec.search_space import label
-from tuning.trial.result import SettingResult, of_role
+from tuning.trial.result import SettingResult
 from tuning.trial.setting import Role
 
-__all__ = ["LineProgress", "LiveProgress", "describe"]
+__all__ = ["LineProgress", "LiveProgress", "describe", "shown"]
 
 _LINE_SECONDS = 10.0
 
@@ -35,7 +34,8 @@ class _Description:
     """What there is to say, in short texts."""
 
     done: int
-    settings: int
+    size: int
+    unit: str
     phase: str
     rate: str
     outcomes: str
@@ -43,39 +43,69 @@ class _Description:
     left: str
 
 
-def best_so_far(results: Sequence[SettingResult], spec: JobSpec) -> SettingResult | None:
-    """Among the settings that look stable, the one with the lowest mean loss: for progress only."""
-    limit = spec.stability.max_unstable
-    stable = [r for r in of_role(results, Role.SEARCH) if r.unstable_fraction <= limit]
-    return min(stable, key=lambda r: r.value, default=None)
+class Tally:
+    """What is counted of the results told so far, each once.
+
+    Attributes:
+        search: how much of the search has been told, in settings or, where that is how its size is
+            given, in restarts. already: of that, what had been done before this run.
+        confirming: whether the search is over.
+        counts: restarts by `Dynamics`. best: among the settings that look stable, the one with the
+            lowest mean loss: for progress only.
+    """
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._limit = spec.stability.max_unstable
+        self._by_restarts = spec.search_size[1] == "restarts"
+        self.confirming = False
+        self._told = self.search = 0
+        self.already: int | None = None
+        self.counts: Counter[str] = Counter()
+        self.best: SettingResult | None = None
+
+    def take(self, told: Sequence[SettingResult]) -> None:
+        """Count those of `told`, all of this job, that are new."""
+        for result in told[self._told :]:
+            self.counts.update(result.restarts.dynamics.tolist())
+            if result.setting.role.is_search:
+                self.search += len(result.restarts) if self._by_restarts else 1
+            else:
+                self.confirming = True
+            if result.setting.role is Role.SEARCH:
+                stable = result.unstable_fraction <= self._limit
+                if stable and (self.best is None or result.value < self.best.value):
+                    self.best = result
+        self._told = len(told)
+        if self.already is None:
+            self.already = self.search
 
 
-def describe(progress: Progress, spec: JobSpec, already: int) -> _Description:
-    """Put `progress` into words. `already` settings had been done before this run."""
-    told = progress.told
-    search = len(of_role(told, Role.SEARCH))
-    counts: Counter[str] = Counter()
-    for result in told:
-        counts.update(result.restarts.dynamics.tolist())
-    best = best_so_far(told, spec)
+def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
+    """Put `progress` into words; what it has told is counted in `tally`."""
+    tally.take(progress.told)
+    search, counts, best, already = tally.search, tally.counts, tally.best, tally.already or 0
     found = "" if progress.finished else "none yet"  # when done, the report tells
     if best is not None and not progress.finished:
         rule = spec.search.rules[best.setting.optimizer]
-        found = f"{label(rule)} {best.setting.learning_rate:.3g} (unconfirmed)"
+        found = f"{rule.label} {best.setting.learning_rate:.3g} (unconfirmed)"
     now = search - already
-    left = progress.seconds / now * (progress.settings - search) if now > 0 else None
-    phase = "searching" if search < progress.settings else "confirming on fresh starts"
+    size, unit = spec.search_size
+    size = max(size, search)
+    searching = search < size and not tally.confirming
+    left = progress.seconds / now * (size - search) if now > 0 else None
+    phase = "searching" if searching else "confirming on fresh starts"
     lost = f", {progress.lost} lost and retried" if progress.lost else ""
     return _Description(
         done=search,
-        settings=progress.settings,
+        size=size,
+        unit=unit,
         phase="done" if progress.finished else phase,
         rate=f"{progress.restarts_done / progress.seconds:.0f} restarts/s{lost}"
         if progress.seconds > 0
         else "",
         outcomes="  ".join(f"{counts[d.value]} {d.value}" for d in Dynamics),
         best=found,
-        left="" if left is None or search >= progress.settings else f"{_clock(left)} left",
+        left="" if left is None or not searching else f"{_clock(left)} left",
     )
 
 
@@ -85,9 +115,9 @@ class LiveProgress:
 
     console: Console
     spec: JobSpec
-    _already: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self._tally = Tally(self.spec)
         self._live = Live(
             Text("starting the workers ..."),
             console=self.console,
@@ -103,17 +133,15 @@ class LiveProgress:
         self._live.__exit__(None, None, None)
 
     def __call__(self, progress: Progress) -> None:
-        if self._already is None:
-            self._already = len(of_role(progress.told, Role.SEARCH))
-        d = describe(progress, self.spec, self._already)
+        d = describe(progress, self.spec, self._tally)
         head = Text(
-            f"{d.phase}  {d.done}/{d.settings} settings  {d.rate}  "
+            f"{d.phase}  {d.done}/{d.size} {d.unit}  {d.rate}  "
             f"{_clock(progress.seconds)} spent  {d.left}"
         )
         self._live.update(
             Group(
                 head,
-                _bar(d.done, d.settings, min(60, self.console.width - 2)),
+                _bar(d.done, d.size, min(60, self.console.width - 2)),
                 Text(d.outcomes),
                 Text(f"best stable rate so far: {d.best}"),
             )
@@ -135,7 +163,9 @@ class LineProgress:
     spec: JobSpec
     _next: float = field(default=0.0, init=False)
     _last: tuple[int, str] = field(default=(-1, ""), init=False)
-    _already: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._tally = Tally(self.spec)
 
     def __enter__(self) -> LineProgress:
         return self
@@ -144,20 +174,23 @@ class LineProgress:
         """Nothing to tidy."""
 
     def __call__(self, progress: Progress) -> None:
-        if self._already is None:
-            self._already = len(of_role(progress.told, Role.SEARCH))
         for line in progress.news:
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
-        d = describe(progress, self.spec, self._already)
+        d = describe(progress, self.spec, self._tally)
         news = (d.done, d.phase)
         if news == self._last or (progress.seconds < self._next and d.phase == self._last[1]):
             return
         self._next, self._last = progress.seconds + _LINE_SECONDS, news
         parts = [
-            f"{d.phase}: {d.done}/{d.settings} settings",
+            f"{d.phase}: {d.done}/{d.size} {d.unit}",
             d.rate,
             d.outcomes,
             f"best stable so far: {d.best}" if d.best else "",
             d.left,
         ]
         self.console.print("; ".join(p for p in parts if p), soft_wrap=True, highlight=False)
+
+
+def shown(console: Console, spec: JobSpec) -> LiveProgress | LineProgress:
+    """Progress as the console can show it."""
+    return LiveProgress(console, spec) if console.is_terminal else LineProgress(console, spec)

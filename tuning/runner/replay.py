@@ -16,10 +16,10 @@ from tuning.analysis.basin_labels import Labels
 from tuning.jobs.base import Job
 from tuning.jobs.lookup import find_job
 from tuning.search.records import results_of
-from tuning.spec.search_space import label
 from tuning.trial.result import SettingResult
 from tuning.trial.task import (
     TrainingConfig,
+    most_restarts,
     sharpness_limit,
     sharpness_of,
     split_into_tasks,
@@ -56,21 +56,24 @@ class Chosen:
         if not 0 <= setting < len(results):
             valid = f"valid: 0 to {len(results) - 1}" if results else "none is done yet"
             raise InvalidInput(f"job {job_id} has no setting {setting}; {valid}")
-        result = results[setting]
-        starts = result.setting.starts
-        if restart not in starts:
+        # A report shows the trials of a setting as one, under the number of the first.
+        asked = results[setting]
+        trials = [asked, *(r for r in results if r.setting.resembles(asked.setting))]
+        result = next((r for r in trials if restart in r.setting.starts), None)
+        if result is None:
+            starts = [start for r in trials for start in r.setting.starts]
             raise InvalidInput(
                 f"setting {setting} has no restart {restart}; valid: {min(starts)} to {max(starts)}"
             )
         config = TrainingConfig.of(job.spec)
         known = job.header["problem"]["known_minimum"]
         labels = Labels.of(results, known, config.thresholds)
-        return cls(job, config, labels, result, starts.index(restart))
+        return cls(job, config, labels, result, result.setting.starts.index(restart))
 
     @property
     def optimizer(self) -> str:
         """Its label."""
-        return label(self.config.optimizers[self.result.setting.optimizer])
+        return self.config.optimizers[self.result.setting.optimizer].label
 
     def outcome(self) -> Outcome:
         """What became of it, with its losses at the checkpoints."""
@@ -125,6 +128,7 @@ class Replay:
         sharpness_limit: the sharpness above which the optimizer leaves a quadratic at this rate.
         sharpness_steps (K',), sharpness (K',): along the way, NaN after divergence; None where the
             job did not ask for it.
+        made_by: what makes its start in a script of one's own, where a line does.
         differences: fields in which it differs from what the study holds; empty on the same kind
             of processor.
     """
@@ -144,6 +148,7 @@ class Replay:
     sharpness_limit: float
     sharpness_steps: NDArray[np.intp] | None
     sharpness: NDArray[np.float64] | None
+    made_by: str | None
     differences: tuple[str, ...]
 
 
@@ -157,7 +162,9 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
     chosen = Chosen.of(job_id, setting=setting, restart=restart, home=home)
     job, config, result, row = chosen.job, chosen.config, chosen.result, chosen.row
     whole = result.setting
-    tasks = split_into_tasks(whole, config.steps, job.header["problem"]["flops"])
+    known = job.header["problem"]
+    most = most_restarts(job.spec, known.get("restart_bytes", 0.0))
+    tasks = split_into_tasks(whole, config.steps, known["flops"], most)
     block = next(task for task in tasks if restart in task.starts)
     problem = job.make_problem()
     with threadpool_limits(1):
@@ -204,6 +211,7 @@ def replay(job_id: str, *, setting: int, restart: int, home: str | Path | None =
         sharpness_limit=sharpness_limit(whole, job.spec),
         sharpness_steps=run.sharpness_steps,
         sharpness=None if run.sharpness is None else run.sharpness[:, i],
+        made_by=problem.how_to_start(config.seed, restart),
         differences=differences,
     )
 

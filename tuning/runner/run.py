@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from trainers import Problem, ProblemFailed
 from tuning import tracking
-from tuning.analysis.basin_labels import Labels
+from tuning.analysis.running_labels import RunningLabels
 from tuning.analysis.status import status_alone
 from tuning.execution.registry import Workers, pool_maker
 from tuning.execution.signals import deferred_interrupts
@@ -26,16 +26,19 @@ from tuning.runner.outputs import (
 )
 from tuning.search.loop import (
     Announce,
+    EndedEarly,
     LeaseRenewer,
     Listener,
     Listeners,
     ignore,
     run_loop,
 )
-from tuning.search.plan import is_complete, make_plan
+from tuning.search.plan import JobPlan
 from tuning.search.records import results_of
 from tuning.study import StudyStore
+from tuning.trial.gathering import gathered
 from tuning.trial.result import SettingResult
+from tuning.trial.setting import Role
 from tuning.trial.task import TrainingConfig
 
 __all__ = ["run_job"]
@@ -53,6 +56,7 @@ def run_job(
     announce: Announce | None = None,
     failing: Callable[[ProblemFailed], None] | None = None,
     heartbeat: Callable[[], None] | None = None,
+    patient_ctrl_c: bool = False,
     patience: float = _TRACKING_PATIENCE_SECONDS,
 ) -> Report:
     """Carry `job` through from wherever its study stands; write its report and its projection to
@@ -63,21 +67,31 @@ def run_job(
         announce: called with a line when something happens that people should know.
         failing: called with what the problem raised, before the job counts as failed.
         heartbeat: called every few seconds; what it raises ends the work.
+        patient_ctrl_c: whether the first Ctrl-C ends the job with what is in flight.
         patience: seconds to wait for MLflow when all else is done.
     """
     pool_maker(workers)  # it is refused before anything is begun
     with (
-        deferred_interrupts() as interrupted,
+        deferred_interrupts() as heard,
         job.writing() as store,
         contextlib.ExitStack() as stack,
     ):
 
         def check() -> None:
-            interrupted()
+            heard.check()
             if heartbeat is not None:
                 heartbeat()
 
-        listener = Listeners(listen or ignore, announce or ignore, check)
+        listener = Listeners(listen or ignore, announce or ignore, check, lambda: heard.asked)
+
+        @contextlib.contextmanager
+        def patiently() -> Iterator[None]:
+            heard.patient = patient_ctrl_c
+            try:
+                yield
+            finally:
+                heard.patient = False
+
         job.remove(files.FAILURE)
         job.remove(files.EVENTS)
         begin = time.monotonic()
@@ -86,10 +100,18 @@ def run_job(
         stack.callback(tracker.close, 0.0)
         problem = make_problem()
         before = results_of(store)
-        results = _train(job, problem, workers, store, before, tracker, listener, failing)
+        try:
+            results = _train(
+                job, problem, workers, store, before, tracker, listener, failing, patiently
+            )
+        except EndedEarly as end:
+            if end.results:
+                facts = run_facts(job, end.results, time.monotonic() - begin)
+                end.report = report_of(job, problem, end.results, facts, done=False)
+            raise
         saved = saved_facts(job) if len(results) == len(before) else None
         run = saved or run_facts(job, results, time.monotonic() - begin)
-        report = report_of(job, problem, results, run)
+        report = report_of(job, problem, results, run, done=True)
         # Before the report is written: a job with a report counts as done, and whoever shows it
         # then shows this address too.
         note_place(job, tracker)
@@ -119,24 +141,34 @@ def _train(
     tracker: tracking.Tracker,
     listener: Listeners,
     failing: Callable[[ProblemFailed], None] | None,
+    patiently: Callable[[], contextlib.AbstractContextManager[None]],
 ) -> list[SettingResult]:
     """Carry the study to its end; each result goes to MLflow as soon as it has been told."""
     spec, facts = job.spec, job.header["problem"]
     known = facts["known_minimum"]
     config = TrainingConfig.of(spec)
-    plan = make_plan(spec, facts["flops"], known)
+    numbers = facts["flops"], known, facts.get("restart_bytes", 0.0)
+    plan = JobPlan(spec, *numbers)
+    complete = bool(before) and not JobPlan(spec, *numbers).begin(before)
+    running = RunningLabels(known, spec.thresholds)
 
     def told(results: list[SettingResult]) -> None:
-        labels = Labels.of(results, known, spec.thresholds)
-        latest = labels.results[-1]
-        status = status_alone(latest, spec)
-        tracker.put(setting_run(job.id, latest, labels.basins[-1], status, spec))
+        added = results[-1].setting
+        if added.role is Role.PROBE:
+            return  # a few starts that stand for no others: in the report, and no run of their own
+        labels = running.of(results)
+        alike = gathered([r for r in labels.results if r.setting.resembles(added)])
+        # The last of several, where a sampler proposed the same setting again.
+        latest = next(r for r in reversed(alike) if added.blocks[-1] in r.setting.blocks)
+        basins, status = labels.basins_of(latest.restarts), status_alone(latest, spec)
+        tracker.put(setting_run(job.id, latest, basins, status, spec))
 
     # Of a complete study only the report is wanted: no workers are started for that.
-    maker = pool_maker("inline" if is_complete(plan, before) else workers)
+    maker = pool_maker("inline" if complete else workers)
     with contextlib.closing(maker.make_pool(problem, config, spec.cluster)) as pool:
         try:
-            return run_loop(spec, plan, pool, store, told, listener)
+            with patiently():
+                return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
             store.hold()  # raises if somebody has taken over: then the failure is theirs to find
             notes = getattr(error, "__notes__", ())

@@ -6,19 +6,19 @@ in, actions out. `samplers` ask Optuna in memory, imported at the first proposal
 
 from __future__ import annotations
 
-from tuning.search.coordinator import Coordinator, Plan
+from tuning.search.coordinator import Coordinator
 from tuning.search.loop import Listeners, Progress, run_loop
-from tuning.search.plan import make_plan
+from tuning.search.plan import JobPlan, make_search
 from tuning.search.proposer import Proposer
 from tuning.search.records import results_of
 
 __all__ = [
     "Coordinator",
+    "JobPlan",
     "Listeners",
-    "Plan",
     "Progress",
     "Proposer",
-    "make_plan",
+    "make_search",
     "results_of",
     "run_loop",
 ]

@@ -3,19 +3,20 @@
 A thin loop (`loop`) performs the actions: it submits tasks to a pool and appends results to the
 study. So the core can be simulated with ten thousand workers, and a coordinator that was killed
 resumes by being told the study's prefix again: everything after it is worked out anew, and comes
-out the same.
+out the same. What is tried is the plan's to say; the core keeps what is open and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tuning.execution.base import Done, Event, Failed, Lost, Outcome, TaskId, TaskProgress
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.history import History
 from tuning.trial.result import BlockResult, SettingResult
-from tuning.trial.setting import Block, Role, Setting
+from tuning.trial.setting import Block, Setting
 
 __all__ = ["MAX_RETRIES", "Coordinator", "Plan", "check_invariants"]
 
@@ -23,24 +24,33 @@ __all__ = ["MAX_RETRIES", "Coordinator", "Plan", "check_invariants"]
 MAX_RETRIES = 5
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The decisions that the core leaves to others; each a pure function.
+class Plan(Protocol):
+    """What is tried, and into which tasks it is cut: a function of what was told, in order.
 
-    Attributes:
-        settings: how many settings the search tries.
-        in_flight: setting k is proposed from the results of settings 0..k-in_flight.
-        propose: (k, results of 0..k-in_flight, the settings between) -> setting k.
-        parts: setting -> its tasks, a block each.
-        confirm: all results told -> the next settings to try on fresh starts; none when the verdict
-            is clear.
+    Settings are numbered as they come. The job is done when all of them have been told and nothing
+    follows.
     """
 
-    settings: int
-    in_flight: int
-    propose: Callable[[int, Sequence[SettingResult], Sequence[Setting]], Setting]
-    parts: Callable[[Setting], list[Block]]
-    confirm: Callable[[Sequence[SettingResult]], list[Setting]]
+    def begin(self, told: Sequence[SettingResult]) -> list[Setting]:
+        """Called first: the settings that are tried now, when the study holds `told`; nothing for a
+        new job. They begin with those that had been tried when its last result was told.
+
+        Raises:
+            InvalidInput: another plan made that study.
+        """
+
+    def tell(self, result: SettingResult) -> list[Setting]:
+        """The settings that follow from the next result, if any."""
+
+    def out_of_time(self) -> list[Setting]:
+        """Search no more; the settings that are needed for a verdict all the same."""
+
+    def parts(self, setting: Setting) -> list[Block]:
+        """Its tasks, a block each."""
+
+    @property
+    def bought(self) -> int | None:
+        """See `SettingResult`."""
 
 
 @dataclass
@@ -58,7 +68,7 @@ class _Open:
 
 
 class Coordinator:
-    """Proposes in order, tells in order, retries what was lost, confirms the winner.
+    """Submits what the plan wants, tells in order, retries what was lost.
 
     Args:
         plan: what to do.
@@ -67,15 +77,17 @@ class Coordinator:
 
     def __init__(self, plan: Plan, told: Sequence[SettingResult] = ()) -> None:
         self._plan = plan
-        self.told: list[SettingResult] = list(told)
+        self._before = told
+        self.told = len(told)
         self.history = History()
         self._open: dict[int, _Open] = {}
-        self._tried = [result.setting for result in self.told]  # by number; the last may be open
-        self._over = False
+        self._halted = self._over = False
 
     def start(self) -> list[Action]:
         """The first actions."""
-        actions = list(self._fill())
+        actions = list(self._submit(self._plan.begin(self._before)))
+        self._before = ()
+        actions += self._end()
         self.history.add(None, actions)
         return actions
 
@@ -87,6 +99,17 @@ class Coordinator:
         actions = self._follow(event)
         self.history.add(event, actions)
         return actions
+
+    def out_of_time(self) -> list[Action]:
+        """The time that the search may take is over."""
+        if self._over or self._halted:
+            return []
+        return [*self._submit(self._plan.out_of_time()), *self._end()]
+
+    def halt(self) -> list[Action]:
+        """Nothing new; what is open is waited for, and the job can be resumed."""
+        self._halted = True
+        return list(self._end())
 
     @property
     def awaited(self) -> set[TaskId]:
@@ -108,7 +131,7 @@ class Coordinator:
         match event:
             case Done(result=result):
                 work.results[task_id.part] = result
-                return list(self._tell_and_fill())
+                return [*self._tell(), *self._end()]
             case Lost(why=why):
                 lost = work.lost_attempts[task_id.part] = task_id.attempt + 1
                 if lost > MAX_RETRIES:
@@ -123,37 +146,27 @@ class Coordinator:
         self._over = True
         return [Fail(why)]
 
-    def _tell_and_fill(self) -> Iterator[Action]:
-        while (work := self._open.get(len(self.told))) and work.complete:
-            del self._open[len(self.told)]
+    def _tell(self) -> Iterator[Action]:
+        while (work := self._open.get(self.told)) and work.complete:
+            del self._open[self.told]
             parts = [work.results[part] for part in range(len(work.parts))]
-            self.told.append(SettingResult.join(work.setting, parts))
-            yield Tell(self.told[-1])
-        yield from self._fill()
+            result = replace(SettingResult.join(work.setting, parts), bought=self._plan.bought)
+            self.told += 1
+            yield Tell(result)
+            if not self._halted:
+                yield from self._submit(self._plan.tell(result))
 
-    def _fill(self) -> Iterator[Action]:
-        """Submit what may be proposed now."""
-        plan = self._plan
-        while (number := len(self._tried)) < plan.settings:
-            known = max(0, number - plan.in_flight + 1)
-            if known > len(self.told):
-                break
-            setting = plan.propose(number, self.told[:known], self._tried[known:])
-            yield from self._submit(setting)
-        if len(self.told) >= plan.settings and not self._open:
-            settings = plan.confirm(self.told)
-            for setting in settings:
-                yield from self._submit(setting)
-            if not settings:
-                self._over = True
-                yield Finish()
+    def _submit(self, settings: Sequence[Setting]) -> Iterator[Action]:
+        for setting in settings:
+            parts = self._plan.parts(setting)
+            self._open[setting.number] = _Open(setting, parts)
+            for part, block in enumerate(parts):
+                yield Submit(TaskId(setting.number, part), block)
 
-    def _submit(self, setting: Setting) -> Iterator[Action]:
-        parts = self._plan.parts(setting)
-        self._open[setting.number] = _Open(setting, parts)
-        self._tried.append(setting)
-        for part, block in enumerate(parts):
-            yield Submit(TaskId(setting.number, part), block)
+    def _end(self) -> Iterator[Action]:
+        if not self._open and not self._over:
+            self._over = True
+            yield Finish()
 
 
 def check_invariants(core: Coordinator) -> None:
@@ -162,24 +175,16 @@ def check_invariants(core: Coordinator) -> None:
     Raises:
         AssertionError: something else is the case; with the events that led to it.
     """
-    plan, told, tried, waiting = core._plan, core.told, core._tried, core._open
-    told_settings = [result.setting for result in told]
-    searching = [s for s in (work.setting for work in waiting.values()) if s.role is Role.SEARCH]
-    searched = len(told_settings) >= plan.settings
+    waiting = core._open
     truths = {
         "settings are numbered as they are tried": all(
-            setting.number == number for number, setting in enumerate(tried)
+            work.setting.number == number for number, work in waiting.items()
         ),
-        "settings are told as they were tried": told_settings == tried[: len(told)],
-        "what is tried and not told is open": list(waiting) == list(range(len(told), len(tried))),
+        "what is tried and not told is open": (
+            list(waiting) == list(range(core.told, core.told + len(waiting)))
+        ),
         "the first open setting waits for a task": (
             not waiting or not next(iter(waiting.values())).complete
-        ),
-        "no setting is further ahead than in_flight": all(
-            s.number < len(told) + plan.in_flight for s in searching
-        ),
-        "nothing is confirmed before the search is over": (
-            searched or len(searching) == len(waiting)
         ),
         "a result is of a task of its setting": all(
             work.results[part].block == work.parts[part]

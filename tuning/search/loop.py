@@ -11,14 +11,25 @@ from dataclasses import dataclass
 
 from tuning.errors import ProblemFailed, Unreachable
 from tuning.execution.base import Done, Event, Lost, Pool, TaskProgress
+from tuning.report.model import Report
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
-from tuning.search.coordinator import Coordinator, Plan
+from tuning.search.coordinator import Coordinator
+from tuning.search.plan import JobPlan
 from tuning.search.records import results_of, to_record
 from tuning.spec.job import JobSpec
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.result import SettingResult
 
-__all__ = ["Announce", "LeaseRenewer", "Listener", "Listeners", "Progress", "ignore", "run_loop"]
+__all__ = [
+    "Announce",
+    "EndedEarly",
+    "LeaseRenewer",
+    "Listener",
+    "Listeners",
+    "Progress",
+    "ignore",
+    "run_loop",
+]
 
 _POLL_SECONDS = 0.25
 _RENEWAL_SECONDS = 2.0
@@ -33,7 +44,6 @@ class Progress:
     """How far a job is, for people."""
 
     told: Sequence[SettingResult]
-    settings: int
     restarts_done: int  # in this run, also of settings not yet told
     running: int
     seconds: float
@@ -50,6 +60,19 @@ def ignore(_: object) -> None:
     """Nobody is listening."""
 
 
+class EndedEarly(KeyboardInterrupt):
+    """A job was asked to end before it was done. Nothing is lost: it can be resumed.
+
+    Attributes:
+        results: what has been told. report: of that, once there is one.
+    """
+
+    def __init__(self, results: Sequence[SettingResult]) -> None:
+        super().__init__()
+        self.results = results
+        self.report: Report | None = None
+
+
 @dataclass(frozen=True)
 class Listeners:
     """Who is told what.
@@ -58,18 +81,20 @@ class Listeners:
         progress: how far the job is, again and again.
         announce: a line when something has gone wrong.
         heartbeat: called every few seconds as long as somebody is at work; may raise to end that.
+        asked_to_end: whether to begin nothing new, and end with what is in flight.
         task_progress: how far one task is, where the pool says so.
     """
 
     progress: Listener = ignore
     announce: Announce = ignore
     heartbeat: Callable[[], None] = lambda: None
+    asked_to_end: Callable[[], bool] = lambda: False
     task_progress: Callable[[TaskProgress], None] = ignore
 
 
 def run_loop(
     spec: JobSpec,
-    plan: Plan,
+    plan: JobPlan,
     pool: Pool,
     store: StudyStore,
     on_told: Callable[[list[SettingResult]], None],
@@ -86,9 +111,9 @@ def run_loop(
         OSError: the study could not be written.
         Unreachable: its database was away for ten minutes.
         LeaseHeld: another coordinator has taken over.
+        EndedEarly: it was asked to end, and what was in flight has been told.
     """
-    core = Coordinator(plan, results_of(store))
-    return _Loop(spec, core, pool, store, on_told, listeners).run()
+    return _Loop(spec, plan, pool, store, on_told, listeners).run()
 
 
 @dataclass
@@ -96,19 +121,22 @@ class _Loop:
     """One run of a job: what the pool has been given, and what it shall be given later."""
 
     spec: JobSpec
-    core: Coordinator
+    plan: JobPlan
     pool: Pool
     store: StudyStore
     on_told: Callable[[list[SettingResult]], None]
     listeners: Listeners
 
     def __post_init__(self) -> None:
+        self.told = results_of(self.store)
+        self.core = Coordinator(self.plan, self.told)
         self._begin = time.monotonic()
         # By when the pool is given them. The count decides between equals, and keeps their order.
         self._later: list[tuple[float, int, Submit]] = []
         self._count = itertools.count()
         self._running = self._restarts = self._lost = 0  # tasks, in `_later` too; restarts; tasks
         self._news: tuple[str, ...] = ()
+        self._halted = False
 
     def run(self) -> list[SettingResult]:
         renewer = LeaseRenewer(self.store)
@@ -117,8 +145,10 @@ class _Loop:
             finished = self._perform(actions)
             self._say(finished)
             self.listeners.heartbeat()
+            if finished and self._halted:
+                raise EndedEarly(self.told)
             if finished:
-                return self.core.told
+                return self.told
             renewer.renew()
             self._submit_due()
             if self._running == len(self._later):  # there is nothing in the pool to wait for
@@ -126,6 +156,15 @@ class _Loop:
             events = self.pool.wait(_POLL_SECONDS)
             self._count_up(events)
             actions = [action for event in events for action in self.core.handle(event)]
+            if self._time_is_over():
+                actions += self.core.out_of_time()
+            if not self._halted and self.listeners.asked_to_end():
+                self._halted = True
+                actions += self.core.halt()
+                tasks = f"{self._running} task{'s' * (self._running != 1)}"
+                self.listeners.announce(
+                    f"ending with what is in flight ({tasks}); Ctrl-C again leaves at once"
+                )
 
     def _perform(self, actions: Sequence[Action]) -> bool:
         """Whether the job is finished."""
@@ -138,12 +177,21 @@ class _Loop:
                 case Tell(result=result):
                     record = to_record(result, self.spec)
                     _append(self.store, record, self.listeners.announce)
-                    self.on_told(self.core.told[: result.setting.number + 1])
+                    self.told.append(result)
+                    self.on_told(self.told)
                 case Fail(why=why):
                     failure = ProblemFailed(why)
                     failure.add_note(str(self.core.history))
                     raise failure
         return any(isinstance(action, Finish) for action in actions)
+
+    def _time_is_over(self) -> bool:
+        """Whether what is still to come, if the search ended now, would take all the time left."""
+        if self.spec.budget.minutes is None or self.plan.bought is not None or not self._restarts:
+            return False
+        spent = time.monotonic() - self._begin
+        each = spent / self._restarts
+        return spent + each * self.plan.to_come >= 60 * self.spec.budget.minutes
 
     def _submit_due(self) -> None:
         while self._later and self._later[0][0] <= time.monotonic():
@@ -167,8 +215,7 @@ class _Loop:
     def _say(self, finished: bool) -> None:
         self.listeners.progress(
             Progress(
-                self.core.told,
-                self.spec.search.settings,
+                self.told,
                 self._restarts,
                 self._running,
                 time.monotonic() - self._begin,

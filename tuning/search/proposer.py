@@ -88,8 +88,8 @@ class Proposer:
                     number=number,
                     index=index - first,
                     count=share - first,
-                    told=[t for t in told if t.setting.optimizer == optimizer],
-                    pending=[s for s in pending if s.optimizer == optimizer],
+                    told=told[optimizer :: self._optimizers],
+                    pending=pending[(optimizer - len(told)) % self._optimizers :: self._optimizers],
                 )
             )
         return Setting(number, Role.SEARCH, (Block(optimizer, point, self._starts),))
@@ -98,12 +98,15 @@ class Proposer:
         if not 0 <= number < self._settings:
             raise ValueError(f"proposal {number} of a job with {self._settings} settings")
         known = max(0, number - self._in_flight + 1)
-        numbers = [result.setting.number for result in told], [s.number for s in pending]
-        if numbers != (list(range(known)), list(range(known, number))):
+        # By the last of each: all of them, at every proposal, are a millisecond in a long job.
+        last = [t.setting.number for t in told[-1:]] + [s.number for s in pending[-1:]]
+        wanted = [known - 1] * (known > 0) + [number - 1] * (number > known)
+        if (len(told), len(pending), last) != (known, number - known, wanted):
             raise ValueError(
-                f"proposal {number} with in_flight = {self._in_flight} is made from the results "
-                f"of trials 0..{known - 1} and the proposals after them, not from {numbers}"
+                f"proposal {number} with in_flight = {self._in_flight} is made from the results of "
+                f"trials 0..{known - 1} and the proposals after them, not from {len(told)} results "
+                f"and {len(pending)} proposals, the last of them {last}"
             )
-        for result in told:
+        for result in told[-1:]:
             if not (math.isfinite(result.value) and math.isfinite(result.violation)):
                 raise ValueError(f"the result of trial {result.setting.number} is not finite")

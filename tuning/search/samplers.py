@@ -137,6 +137,8 @@ def _ask(draw: Draw, sampler: BaseSampler) -> Hyperparameters:
     """What Optuna samples from a study that is built in memory and thrown away."""
     import optuna
 
+    from tuning.search.told_trials import told_trial
+
     space: dict[str, optuna.distributions.BaseDistribution] = {
         d.name: optuna.distributions.FloatDistribution(d.low, d.high, log=True)
         for d in draw.space.dimensions
@@ -145,22 +147,16 @@ def _ask(draw: Draw, sampler: BaseSampler) -> Hyperparameters:
         study = optuna.create_study(sampler=sampler)
     for result in draw.told:
         study.add_trial(
-            optuna.trial.create_trial(
-                params=dict(result.setting.hyperparameters),
-                distributions=dict(space),
+            told_trial(
+                result.setting.hyperparameters,
+                space,
                 value=result.value,
                 constraints={"unstable": result.violation},
             )
         )
     for setting in draw.pending:
         # Running, so that the constant liar (tpe) or the batch acquisition (gp) keeps away.
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState.RUNNING,
-                params=dict(setting.hyperparameters),
-                distributions=dict(space),
-            )
-        )
+        study.add_trial(told_trial(setting.hyperparameters, space))
     with _silent():
         params = study.ask(dict(space)).params
     return {d.name: d.clip(float(params[d.name])) for d in draw.space.dimensions}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from trainers import InvalidInput, Problem, Thresholds, get_problem
 from trainers.data.uri import is_address, masked
 from trainers.randomness import starts
+from trainers.training.trainer import Trainer
+from tuning.spec.advice import Advice
+from tuning.spec.cluster_section import ClusterSpec
 from tuning.spec.sections import (
-    ClusterSpec,
+    BudgetSpec,
     OutcomesSpec,
     ProblemSpec,
     SearchSpec,
@@ -29,6 +33,9 @@ from tuning.spec.validation_errors import one_line
 __all__ = ["JobSpec", "folder_of", "read_spec"]
 
 _DEEPEST = 30
+_RESTARTS_FOR_EACH = 384
+# A tail of fewer than 8 losses, the first among them, says nothing.
+_LEAST_STEPS = 7
 _UNWRITABLE = 10**4300  # of more digits than Python writes
 
 
@@ -58,6 +65,7 @@ class JobSpec(Section):
     search: SearchSpec = SearchSpec()
     training: TrainingSpec = TrainingSpec()
     stability: StabilitySpec = StabilitySpec()
+    budget: BudgetSpec = BudgetSpec()
     outcomes: OutcomesSpec = OutcomesSpec()
     tracking: TrackingSpec = TrackingSpec()
     storage: StorageSpec = StorageSpec()
@@ -79,6 +87,102 @@ class JobSpec(Section):
         return Thresholds(max_hover=self.stability.max_hover, **self.outcomes.model_dump())
 
     @property
+    def task_memory(self) -> float:
+        """Bytes that a task may take. By nothing of `[cluster]`: how a setting is cut changes what
+        its restarts are judged beside."""
+        return 1e9 * self.training.memory_per_task
+
+    @property
+    def seeks_cliff(self) -> bool:
+        """Whether it searches for the cliff by each start's own threshold; otherwise, by whole
+        settings."""
+        return self.search.sampler == "cliff"
+
+    @property
+    def unused(self) -> str | None:
+        """What the job file says that its search has no use for, in a sentence; None: nothing."""
+        if not self.seeks_cliff:
+            return None
+        given = ["search.settings"] if "settings" in self.search.model_fields_set else []
+        given += ["search.in_flight"] if "in_flight" in self.search.model_fields_set else []
+        given += ["training.restarts"] if "restarts" in self.training.model_fields_set else []
+        if not given:
+            return None
+        return (
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for the other samplers, "
+            "and not used: [budget] bounds a search for the cliff; or name another sampler, as tpe"
+        )
+
+    @property
+    def budgeted_restarts(self) -> int | None:
+        """All that may be trained, by `[budget]`; None where that does not say."""
+        limits = [self.budget.restarts] if self.budget.restarts is not None else []
+        if self.budget.steps is not None:
+            limits.append(self.budget.steps // self.training.steps)
+        return min(limits, default=None)
+
+    @property
+    def confirmation_restarts(self) -> int:
+        """What confirming the winner takes at most: at its rate, and at margin times it."""
+        return self.stability.confirm * (1 if self.stability.margin == 1 else 2)
+
+    @property
+    def fresh_starts(self) -> int:
+        """For the confirmation of the winner; 0 where the budget does not hold it beside the search
+        that is the default: one that is much smaller finds no rate worth confirming."""
+        budget = self.budgeted_restarts
+        least = self.default_restarts + self.confirmation_restarts
+        return self.stability.confirm if budget is None or budget >= least else 0
+
+    @property
+    def default_restarts(self) -> int:
+        """What a search for the cliff takes where nothing else is said: 384 for each optimizer."""
+        return _RESTARTS_FOR_EACH * len(self.search.optimizers)
+
+    @property
+    def search_restarts(self) -> int | None:
+        """What `[budget]` leaves the search; None where it does not say."""
+        budget = self.budgeted_restarts
+        if budget is None:
+            return None
+        return budget - self.confirmation_restarts if self.fresh_starts else budget
+
+    @property
+    def search_settings(self) -> int:
+        """How many settings the general samplers try: at least one."""
+        limits = [self.search.settings]
+        if self.budget.settings is not None:
+            limits.append(self.budget.settings)
+        if (restarts := self.search_restarts) is not None:
+            limits.append(restarts // self.training.restarts)
+        return max(1, min(limits))
+
+    @property
+    def search_size(self) -> tuple[int, str]:
+        """How large the search is at most, and in what: "settings" or "restarts"; of one that time
+        ends, the default."""
+        if not self.seeks_cliff:
+            return self.search_settings, "settings"
+        restarts = self.search_restarts
+        return self.default_restarts if restarts is None else restarts, "restarts"
+
+    @property
+    def advice(self) -> Advice:
+        """What to do about the answer, in keys of the job file."""
+        enough = f"budget.restarts = {self.default_restarts + self.confirmation_restarts}"
+        unseen = (
+            f"{self.training.steps} steps leave too short a tail to see who swings: of instability "
+            f"only divergence was looked for. Train for {_LEAST_STEPS} steps or more"
+        )
+        return Advice(
+            lower="Lower learning_rate.low",
+            less="lower learning_rate.high",
+            judge="Train for more steps, or raise outcomes.polish_budget",
+            confirm=f"The budget is too small for fresh starts: {enough} is enough",
+            unseen=(unseen,) if self.training.steps < _LEAST_STEPS else (),
+        )
+
+    @property
     def answer_key(self) -> dict[str, Any]:
         """All that decides the answer, with every default filled in; plain JSON. Everybody may read
         it: a URI is without its credentials."""
@@ -93,7 +197,8 @@ class JobSpec(Section):
 
         Args:
             folder: a table in `problem.data` is first looked for from here, then from the working
-                directory. The path itself stays as it was written: it is part of the report.
+                directory. The path itself stays as it was written: it is part of the report. A
+                module of the user's own may be here, too.
             data_file: where that table is, if it has been moved.
 
         Raises:
@@ -107,12 +212,22 @@ class JobSpec(Section):
             beside = folder / data
             if not is_address(data) and os.path.exists(beside):
                 parameters["data"] = str(beside)
+        if folder is not None and ":" in self.problem.name and str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: what is found without it stays what is found
         try:
             problem = get_problem(self.problem.name, **parameters)
         except TypeError as error:
             raise InvalidInput(f"problem {self.problem.name}: {error}") from error
         self.check_batches(problem)
         return problem
+
+    def trained_by(self, trainer: Trainer) -> Self:
+        """With every optimizer one of the trainer's.
+
+        Raises:
+            InvalidInput: it has no such optimizer, or that takes no such hyperparameters.
+        """
+        return self.model_copy(update={"search": self.search.trained_by(trainer)})
 
     def check_batches(self, problem: Problem) -> None:
         """Refuse in one line a batch_size or choice by validation that the problem cannot give."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainers import InvalidInput, Optimizer
+from trainers import InvalidInput
 
-__all__ = ["LEARNING_RATE", "Dimension", "SearchSpace", "label"]
+__all__ = ["LEARNING_RATE", "Dimension", "SearchSpace"]
 
 #: The name of the first dimension of every search.
 LEARNING_RATE = "learning_rate"
@@ -65,10 +65,3 @@ class SearchSpace:
         """With these values inside."""
         wider = tuple(d.reaching(hyperparameters[d.name]) for d in self.dimensions)
         return SearchSpace(self.optimizers, wider)
-
-
-def label(rule: Optimizer) -> str:
-    """`adam`, or `adam(beta1=0.8)` where a hyperparameter is not the default."""
-    default = type(rule)().hyperparameters
-    changed = [f"{k}={v:g}" for k, v in rule.hyperparameters.items() if v != default[k]]
-    return f"{rule.name}({', '.join(changed)})" if changed else rule.name

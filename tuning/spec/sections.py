@@ -8,13 +8,16 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from trainers import InvalidInput, Optimizer, Thresholds, get_optimizer
+from trainers import OPTIMIZERS, InvalidInput, Thresholds, get_optimizer
 from trainers.data.uri import masked
-from tuning.spec.search_space import LEARNING_RATE, Dimension, SearchSpace, label
+from trainers.optimizers.base import UpdateRule
+from trainers.optimizers.torch_rule import TORCH, TorchRule, may_be_torchs
+from trainers.training.trainer import Trainer
+from tuning.spec.search_space import LEARNING_RATE, Dimension, SearchSpace
 
 __all__ = [
     "SAMPLERS",
-    "ClusterSpec",
+    "BudgetSpec",
     "OutcomesSpec",
     "ProblemSpec",
     "SamplerName",
@@ -89,14 +92,32 @@ def _known_optimizer(value: object) -> dict[str, Any]:
             '{ name = "adam", beta1 = 0.9 }'
         )
     try:
-        get_optimizer(name, **table)
+        _rule(name, table)
     except (InvalidInput, OverflowError) as error:
         raise ValueError(str(error)) from error
     return {"name": name, **table}
 
 
-SamplerName: TypeAlias = Literal["tpe", "gp", "random", "grid", "qmc"]
-#: Every `[search] sampler` there is; `search.samplers` has one function for each.
+def _rule(name: str, hyperparameters: Mapping[str, Any]) -> UpdateRule:
+    """One of ours, else of PyTorch's: whose problem it trains is not known before that is made, see
+    `SearchSpec.trained_by`."""
+    if name.startswith(TORCH):
+        return TorchRule.of(name, hyperparameters)
+    try:
+        return get_optimizer(name, **hyperparameters)
+    except InvalidInput:
+        if not may_be_torchs(name, hyperparameters, ours=name in OPTIMIZERS):
+            raise
+        return TorchRule.of(name, hyperparameters)
+
+
+def _parts(entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    rest = dict(entry)
+    return rest.pop("name"), rest
+
+
+SamplerName: TypeAlias = Literal["cliff", "tpe", "gp", "random", "grid", "qmc"]
+#: Every `[search] sampler` there is; all but the first have a function in `search.samplers`.
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
 
@@ -108,13 +129,13 @@ class SearchSpec(Section):
     )
     learning_rate: LearningRates = LearningRates()
     settings: int = Field(default=48, ge=1, le=100_000)
-    sampler: SamplerName = "tpe"
+    sampler: SamplerName = "cliff"
     try_first: list[Annotated[float, Field(gt=0)]] | None = None
     in_flight: int = Field(default=8, ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        rules = [str(get_optimizer(**entry)) for entry in self.optimizers]
+        rules = list(map(str, self.rules))
         if len(set(rules)) < len(rules):
             raise ValueError(
                 "optimizers names the same optimizer twice; give them different hyperparameters"
@@ -133,16 +154,35 @@ class SearchSpec(Section):
         return self
 
     @property
-    def rules(self) -> list[Optimizer]:
+    def rules(self) -> list[UpdateRule]:
         """The optimizers, in order."""
-        return [get_optimizer(**entry) for entry in self.optimizers]
+        return [_rule(name, rest) for name, rest in map(_parts, self.optimizers)]
+
+    def trained_by(self, trainer: Trainer) -> Self:
+        """With every optimizer one of the trainer's.
+
+        Raises:
+            InvalidInput: it has no such optimizer, or that takes no such hyperparameters.
+        """
+        entries = []
+        for i, (name, rest) in enumerate(map(_parts, self.optimizers)):
+            try:
+                entries.append({"name": trainer.full_name(name, rest), **rest})
+            except InvalidInput as error:
+                raise InvalidInput(f"search.optimizers.{i}: {error}") from error
+        return self.model_copy(update={"optimizers": entries})
+
+    @property
+    def hyperparameters(self) -> list[dict[str, float]]:
+        """Of each optimizer, all but the learning rate."""
+        return [rule.hyperparameters for rule in self.rules]
 
     @property
     def space(self) -> SearchSpace:
         """What a setting chooses from. A new hyperparameter is a dimension here, and an argument of
         the training in `trial.task`."""
         rate = Dimension(LEARNING_RATE, self.learning_rate.low, self.learning_rate.high)
-        return SearchSpace(tuple(map(label, self.rules)), (rate,))
+        return SearchSpace(tuple(rule.label for rule in self.rules), (rate,))
 
     @property
     def first_points(self) -> list[dict[str, float]]:
@@ -156,12 +196,14 @@ class SearchSpec(Section):
 
 
 class TrainingSpec(Section):
-    """`[training]`: how each setting is trained."""
+    """`[training]`: how each setting is trained. `memory_per_task`: GB that a task may take, where
+    the problem can tell: tasks are cut so."""
 
     restarts: int = Field(default=64, ge=1, le=1_000_000)
     steps: int = Field(default=2000, ge=1, le=10_000_000)
     batch_size: int | None = Field(default=None, ge=1)
     sharpness_every: int | None = Field(default=None, ge=1)
+    memory_per_task: float = Field(default=2.0, gt=0, le=1e6)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -171,14 +213,32 @@ class TrainingSpec(Section):
 
 
 class StabilitySpec(Section):
-    """`[stability]`: which rate may be recommended."""
+    """`[stability]`: which rate may be recommended. `confirm`: fresh starts at most, in all, for
+    its confirmation."""
 
     max_unstable: float = Field(default=0.05, gt=0, lt=1)
     max_hover: float = Field(default=Thresholds.max_hover, gt=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     margin: float = Field(default=2.0, ge=1, le=1000)
+    confirm: int = Field(default=512, ge=1, le=1_000_000)
     target_loss: float | None = Field(default=None)
     choose_by: Literal["cost", "validation"] = "cost"
+
+
+class BudgetSpec(Section):
+    """`[budget]`: what the job may take, all of it; the least of what is given. Without any, a
+    search for the cliff takes 384 restarts for each optimizer, any other its `settings`, and the
+    confirmation of the winner comes on top.
+
+    `minutes`: after which the search ends, in time for the confirmation. `restarts`: trainings, of
+    search and confirmation. `steps`: the same in steps of one restart. `settings`: trials of the
+    search.
+    """
+
+    minutes: float | None = Field(default=None, gt=0, le=1e6)
+    restarts: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    steps: int | None = Field(default=None, ge=1)
+    settings: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
 class OutcomesSpec(Section):
@@ -220,20 +280,3 @@ class StorageSpec(Section):
     """`[storage]`: where the study is; a journal file beside the job by default."""
 
     url: Annotated[str, AfterValidator(_printable)] | None = None
-
-
-class ClusterSpec(Section):
-    """`[cluster]`: how the job is carried out on a cluster; nothing of it changes the answer.
-
-    `max_tasks`: at most so many tasks at once; without it, the job's fair share. `cpus_per_task`:
-    what Ray reserves for each. `task_timeout`: seconds after which a task counts as hung, is killed
-    and tried again. `transfer_timeout`: seconds, beside one for each megabyte, in which the problem
-    must come to a worker and a result from it. `include`: more files that travel with the job, as
-    patterns beside the job file.
-    """
-
-    max_tasks: int | None = Field(default=None, ge=1, le=100_000)
-    cpus_per_task: float = Field(default=1.0, gt=0, le=1024)
-    task_timeout: float = Field(default=600.0, ge=1, le=1e6)
-    transfer_timeout: float = Field(default=60.0, ge=1, le=1e6)
-    include: list[str] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from trainers.errors import InvalidInput
 from tuning.statistics.monotonicity import Fall, steepest_fall
+from tuning.statistics.shared_starts import SharedStarts
 
-__all__ = ["Cliff", "CurvePoint", "fit_cliff"]
+__all__ = ["Basis", "Cliff", "CurvePoint", "fit_cliff"]
 
 _REPLICATES = 400
 # Averages of averages round: 1 of 20 must not exceed 0.05.
@@ -32,12 +34,27 @@ _Floats = NDArray[np.float64]
 
 class CurvePoint(NamedTuple):
     """P(unstable) at one tried learning rate, with its pointwise band: fitted, or as observed where
-    monotony is refused."""
+    monotony is refused. `restarts` were trained there."""
 
     rate: float
     fitted: float
     low: float
     high: float
+    restarts: int
+
+
+class Basis(StrEnum):
+    """What a cliff rests on.
+
+    Attributes:
+        ISOTONIC: settings that share their starts (`fit_cliff`).
+        THRESHOLDS: the rates above which each start falls (`tuning.cliff`).
+        MODEL: a logistic curve, for an audit found that starts have no such rates.
+    """
+
+    ISOTONIC = "isotonic"
+    THRESHOLDS = "thresholds"
+    MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,8 @@ class Cliff:
     one below `lowest_failing`, None where that is the lowest.
 
     `ring` is None unless monotony is refused; then it is the two rates that speak most against it,
-    `estimate`, `low` and `high` are None, and `stable_up_to` is what is known.
+    `estimate`, `low` and `high` are None, and `stable_up_to` is what is known. `basis` says what
+    all of it rests on, `starts` on how many starts.
     """
 
     optimizer: str
@@ -65,10 +83,21 @@ class Cliff:
     lowest_tried: float
     curve: tuple[CurvePoint, ...]
     ring: Fall | None
+    basis: Basis
+    starts: int
 
     @property
     def explanation(self) -> str:
         """One sentence, such as "never unstable up to 10", without capital and full stop."""
+        starts = f"{self.starts} starts"
+        because = {
+            Basis.ISOTONIC: "",
+            Basis.THRESHOLDS: f"; by the thresholds of {starts}",
+            Basis.MODEL: f"; by a model, for not all of {starts} fall above one rate alone",
+        }
+        return self._explain() + because[self.basis]
+
+    def _explain(self) -> str:
         if self.ring is not None:
             return self._explain_ring(self.ring)
         tried = f"from {self.lowest_tried:.3g} to {self.highest_tried:.3g}"
@@ -119,6 +148,8 @@ class Cliff:
             "stable_up_to": self.stable_up_to,
             "highest_tried": self.highest_tried,
             "lowest_tried": self.lowest_tried,
+            "basis": self.basis.value,
+            "starts": self.starts,
             "curve": [point._asdict() for point in self.curve],
             "monotone": self.ring is None,
             "ring": None if self.ring is None else asdict(self.ring),
@@ -133,6 +164,7 @@ def fit_cliff(
     max_unstable: float,
     confidence: float,
     seed: int | Sequence[int],
+    trained: ArrayLike | None = None,
 ) -> Cliff:
     """Where P(unstable) first exceeds `max_unstable`, with an interval at level `confidence`.
 
@@ -147,7 +179,9 @@ def fit_cliff(
     follows Beta(k + 1/2, R - k + 1/2), Jeffreys' posterior (Brown, Cai and DasGupta 2001), which
     has width where all restarts agree: resampling 0 of 64 would only ever give 0. An end that the
     restarts are too few to place is None: below 0.05 at 95 % even 0 of R bounds nothing until R
-    is about 50.
+    is about 50. Where only R' of the restarts were trained at a rate, their weights are scaled to
+    add up to 1 there, with those of the two imaginary ones: that leaves Beta(k + 1/2, R' - k +
+    1/2), for a part of a Dirichlet vector is one itself.
 
     Args:
         optimizer: name, carried through.
@@ -156,28 +190,25 @@ def fit_cliff(
         max_unstable: the limit on P(unstable), at least 0 and below 1.
         confidence: two-sided level of the interval and of the curve's pointwise band.
         seed: of the bootstrap; the same seed gives the same answer.
+        trained: (S, R) bool, whether restart i was trained under each setting; all unless given.
 
     Raises:
-        InvalidInput: for wrong shapes, a rate that is not positive and finite, or a level or limit
-            out of range.
+        InvalidInput: for wrong shapes, a setting without restarts, a rate that is not positive and
+            finite, or a level or limit out of range.
     """
-    rate, verdicts = _checked(rates, unstable, max_unstable, confidence)
-    distinct, setting, repeats = np.unique(rate, return_inverse=True, return_counts=True)
-    pooled = np.zeros((distinct.size, verdicts.shape[1]))
-    np.add.at(pooled, setting, verdicts)
-    pooled /= repeats[:, np.newaxis]
-
-    observed = pooled.mean(axis=1)
+    _check_levels(max_unstable, confidence)
+    told = SharedStarts.of(rates, unstable, trained)
+    distinct, observed, weights = told.distinct, told.observed, told.weights
     fails = observed > max_unstable + _ROUNDING
     failing, below_all = distinct[fails], distinct[~np.logical_or.accumulate(fails)]
-    fall = steepest_fall(rate, verdicts)
+    fall = steepest_fall(told.rates, told.unstable, told.trained)
     ring = fall if fall is not None and fall.p_value <= 1 - confidence else None
-    replicates = _replicates(pooled, seed)
+    replicates = _replicates(told.fraction, told.there, seed)
     tail = (1 - confidence) / 2
     estimate, low, high, fitted = None, None, None, observed
     if ring is None:
-        fitted = _isotonic(observed, repeats)
-        replicates = np.stack([_isotonic(fractions, repeats) for fractions in replicates])
+        fitted = _isotonic(observed, weights)
+        replicates = np.stack([_isotonic(fractions, weights) for fractions in replicates])
         estimate, low, high = _crossing(distinct, fitted, replicates, max_unstable, tail)
     band = np.quantile(replicates, [tail, 1 - tail], axis=0)
     # Jeffreys' interval is taken to the end where all agree (Brown, Cai and DasGupta 2001, 4.3).
@@ -193,9 +224,18 @@ def fit_cliff(
         lowest_tried=float(distinct[0]),
         curve=tuple(
             CurvePoint(*point)
-            for point in np.column_stack([distinct, fitted, band_low, band_high]).tolist()
+            for point in zip(
+                distinct.tolist(),
+                fitted.tolist(),
+                band_low.tolist(),
+                band_high.tolist(),
+                told.restarts.tolist(),
+                strict=True,
+            )
         ),
         ring=ring,
+        basis=Basis.ISOTONIC,
+        starts=told.unstable.shape[1],
     )
 
 
@@ -215,17 +255,21 @@ def _crossing(
     return estimate, edges[lowest], edges[highest + 1]
 
 
-def _replicates(pooled: _Floats, seed: int | Sequence[int]) -> _Floats:
-    """(B, K) unstable fractions of reweighted restarts; `pooled` is (K, R)."""
+def _replicates(pooled: _Floats, there: NDArray[np.bool_], seed: int | Sequence[int]) -> _Floats:
+    """(B, K) unstable fractions of reweighted restarts; `pooled` and `there`, which of them were
+    trained at each rate, are (K, R)."""
     restarts = pooled.shape[1]
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     mass = rng.dirichlet([*np.ones(restarts), 0.5, 0.5], size=_REPLICATES)
     always_unstable = mass[:, restarts, np.newaxis]
     fractions: _Floats = mass[:, :restarts] @ pooled.T + always_unstable
+    if not there.all():
+        imaginary = mass[:, restarts:].sum(axis=1)[:, np.newaxis]
+        fractions /= mass[:, :restarts] @ there.T.astype(float) + imaginary
     return fractions
 
 
-def _isotonic(fraction: _Floats, weights: NDArray[np.intp]) -> _Floats:
+def _isotonic(fraction: _Floats, weights: _Floats) -> _Floats:
     fitted: _Floats = scipy.optimize.isotonic_regression(fraction, weights=weights).x
     return fitted
 
@@ -241,21 +285,8 @@ def _geometric_mean(below: float, above: float) -> float:
     return min(max(math.sqrt(below) * math.sqrt(above), below), above)
 
 
-def _checked(
-    rates: ArrayLike, unstable: ArrayLike, max_unstable: float, confidence: float
-) -> tuple[_Floats, NDArray[np.bool_]]:
-    rate, verdicts = np.asarray(rates, dtype=float), np.asarray(unstable)
-    if verdicts.ndim != 2 or verdicts.size == 0 or rate.shape != verdicts.shape[:1]:
-        raise InvalidInput(
-            f"fit_cliff: rates {rate.shape} and unstable {verdicts.shape}; "
-            "pass rates (S,) and unstable (S, R) with at least one setting and one restart"
-        )
-    if verdicts.dtype != bool:
-        raise InvalidInput(f"fit_cliff: unstable is {verdicts.dtype}; pass booleans")
-    if not (np.isfinite(rate).all() and (rate > 0).all()):
-        raise InvalidInput("fit_cliff: rates must all be positive and finite")
+def _check_levels(max_unstable: float, confidence: float) -> None:
     if not 0 <= max_unstable < 1:
         raise InvalidInput(f"fit_cliff: max_unstable is {max_unstable}; it must be in [0, 1)")
     if not 0 < confidence < 1:
         raise InvalidInput(f"fit_cliff: confidence is {confidence}; it must be in (0, 1)")
-    return rate, verdicts

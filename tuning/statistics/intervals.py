@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import scipy  # its parts are imported when they are used: stats takes half a second
@@ -40,6 +40,8 @@ class Rate:
 
     `undecided` of the `total` could not be judged; they are not in `count`, and the interval has
     room for them. `absent` of the `total` there was nothing to judge of: who diverged has no basin.
+    `most_undecided` of those to be judged there may be for an estimate to be given: none where only
+    one verdict can be told, for it would be all of those.
     """
 
     count: int
@@ -48,13 +50,14 @@ class Rate:
     high: float
     undecided: int = 0
     absent: int = 0
+    most_undecided: float = _MOST_UNDECIDED
 
     @property
     def estimate(self) -> float | None:
         """The rate among the judged; None when there was nothing to judge, or more than a tenth of
-        that could not be judged."""
+        that (`most_undecided`) could not be judged."""
         present = self.total - self.absent
-        if not present or self.undecided > _MOST_UNDECIDED * present:
+        if not present or self.undecided > self.most_undecided * present:
             return None
         return self.count / (self.total - self.undecided)
 
@@ -123,13 +126,16 @@ def wilson(
     _check_fraction("confidence", confidence)
     if total == absent:
         return Rate(count, total, 0.0, 1.0, undecided, absent)
+    low, _ = _score_interval(count, total, confidence)
+    _, high = _score_interval(count + undecided, total, confidence)
+    return Rate(count, total, low, high, undecided, absent)
 
-    def interval(successes: int) -> tuple[float, float]:
-        test = scipy.stats.binomtest(successes, total)
-        bounds = test.proportion_ci(confidence_level=confidence, method="wilson")
-        return float(bounds.low), float(bounds.high)
 
-    return Rate(count, total, interval(count)[0], interval(count + undecided)[1], undecided, absent)
+@lru_cache(maxsize=4096)  # binomtest works out a p-value first; a job asks of few counts
+def _score_interval(successes: int, total: int, confidence: float) -> tuple[float, float]:
+    test = scipy.stats.binomtest(successes, total)
+    bounds = test.proportion_ci(confidence_level=confidence, method="wilson")
+    return float(bounds.low), float(bounds.high)
 
 
 def clopper_pearson_upper(count: int, total: int, confidence: float = 0.95) -> float:

@@ -32,7 +32,11 @@ class Fall:
     p_value: float
 
 
-def steepest_fall(rates: NDArray[np.float64], unstable: NDArray[np.bool_]) -> Fall | None:
+def steepest_fall(
+    rates: NDArray[np.float64],
+    unstable: NDArray[np.bool_],
+    trained: NDArray[np.bool_] | None = None,
+) -> Fall | None:
     """Test of "P(unstable) never falls from a rate to a higher one"; None where no pair falls.
 
     Monotony is P_i <= P_j for every pair of rates i < j. Settings share their starts, so a pair is
@@ -52,13 +56,16 @@ def steepest_fall(rates: NDArray[np.float64], unstable: NDArray[np.bool_]) -> Fa
     Args:
         rates: (S,) learning rates, in any order, repeated or not.
         unstable: (S, R) bool; restart i has the same start under every setting.
+        trained: (S, R) bool, whether it was trained there; all unless given. A pair is compared by
+            those that were trained at both.
     """
     place = np.unique(rates, return_inverse=True)[1]
     lower, higher = np.nonzero(place[:, np.newaxis] < place)
     if not lower.size:
         return None
-    verdicts = unstable.astype(np.int64)
-    only = verdicts @ (1 - verdicts).T  # (S, S): unstable under the first, not under the second
+    known = np.ones_like(unstable) if trained is None else trained
+    fell, held = (unstable & known).astype(np.int64), (~unstable & known).astype(np.int64)
+    only = fell @ held.T  # (S, S): unstable under the first, not under the second
     falls, rises = only[lower, higher], only[higher, lower]
     chance = np.asarray(scipy.stats.binom.sf(falls - 1, falls + rises, 0.5))
     apart = place[higher] - place[lower]

@@ -6,8 +6,8 @@ import fcntl
 import math
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from http.client import IncompleteRead
 from itertools import takewhile, zip_longest
 from pathlib import Path
@@ -55,8 +55,8 @@ class Store:
         from mlflow import MlflowClient
 
         check_port(uri)
-        with _creating_tables(uri):
-            self._client = MlflowClient(tracking_uri=uri)
+        _create_tables(uri)
+        self._client = MlflowClient(tracking_uri=uri)
         self.experiment_id = self._experiment(experiment, _artifacts(uri, artifact_root), tags)
         # job id -> key -> what MLflow has; a job is looked up when its first run comes.
         self._jobs: dict[str, dict[str, _StoredRun]] = {}
@@ -72,13 +72,24 @@ class Store:
         if held is None:
             held = self._search(run.job)
         old = held.get(run.key)
-        if old and old.digest != run.digest:
+        if old and old.digest != run.digest and not _only_tags_differ(old, run):
             self._client.delete_run(old.run_id)
             old = None
         if not (old and old.finished):
             held[run.key] = _StoredRun(self._write(run, old and old.run_id), run.digest, True)
+        elif old.digest != run.digest:
+            self._renew_tags(run, old.run_id)
+            held[run.key] = old._replace(digest=run.digest)
         self._jobs[run.job] = held
         return True
+
+    def _renew_tags(self, run: Run, run_id: str) -> None:
+        """A tenth of what writing it anew costs, and most that change when a job ends are those."""
+        from mlflow.entities import RunTag
+
+        # The digest is one of them, so that what an outage interrupts is done again.
+        tags = [RunTag(name, value) for name, value in run.all_tags().items()]
+        self._client.log_batch(run_id, tags=tags)
 
     def _write(self, run: Run, run_id: str | None) -> str:
         from mlflow.entities import Param
@@ -146,6 +157,10 @@ class Store:
         return str(found.experiment_id)
 
 
+def _only_tags_differ(old: _StoredRun, run: Run) -> bool:
+    return old.finished and old.digest is not None and run.differs_in_tags(old.digest)
+
+
 def _artifacts(uri: str, root: Path | None) -> str | None:
     """Where a new experiment keeps its files; None: where the server says."""
     file = sqlite_file(uri)
@@ -163,18 +178,27 @@ def check_port(uri: str) -> None:
         socket.create_connection((parts.hostname, parts.port or port), PORT_CHECK_SECONDS).close()
 
 
-@contextmanager
-def _creating_tables(uri: str) -> Iterator[None]:
-    """While an sqlite file is opened: MLflow lets two processes create its tables at once, and one
-    of them fails."""
+def _create_tables(uri: str) -> None:
+    """Make the sqlite file, if it is one and there is none, with all its tables or not at all.
+
+    MLflow's migrations take 2 s and cannot be taken up again: where a process ended in their
+    middle the file would be of no use for good. And MLflow lets two processes make them at once,
+    of which one fails."""
+    from mlflow import MlflowClient
+
     file = sqlite_file(uri)
     if file is None:
-        yield
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{file}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if file.exists():
+            return
+        unfinished = Path(f"{file}.unfinished")
+        unfinished.unlink(missing_ok=True)
+        address, mark, options = uri.partition("?")
+        MlflowClient(tracking_uri=f"{address}.unfinished{mark}{options}")
+        unfinished.replace(file)
 
 
 def _metrics(run: Run) -> list[Metric]:

@@ -18,6 +18,7 @@ NOT_FINITE_TAG = "surefoot.not_finite"
 
 # MLflow's limits for a value.
 PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 8000
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,14 @@ class Run:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that is in the run."""
-        content = [getattr(self, f.name) for f in fields(self)]
-        return hashlib.sha256(
-            json.dumps(content, sort_keys=True, default=repr).encode()
-        ).hexdigest()[:16]
+        """Of all that is in the run; it begins with that of all but the values of `tags`."""
+        names = sorted(self.tags)
+        rest = [getattr(self, f.name) for f in fields(self) if f.name != "tags"]
+        return _digest([names, rest]) + _digest(dict(self.tags))
+
+    def differs_in_tags(self, digest: str) -> bool:
+        """Whether a run of this `digest` has other values in the same tags, and all else alike."""
+        return digest != self.digest and digest[:_DIGITS] == self.digest[:_DIGITS]
 
     def all_tags(self) -> dict[str, str]:
         """With those that MLflow's UI and this module read."""
@@ -84,6 +88,11 @@ class Run:
     def all_params(self) -> dict[str, str]:
         """As text."""
         return {name: _cut(str(value), PARAM_CHARACTERS) for name, value in self.params.items()}
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 def _cut(text: str, characters: int) -> str:

@@ -39,6 +39,11 @@ class Curves:
             np.concatenate([p.lowest for p in parts], axis=1),
         )
 
+    def thinned(self, most: int) -> Curves:
+        """At most `most` of the checkpoints, the first and the last among them."""
+        shown = _spread(len(self.steps), most)
+        return Curves(self.steps[shown], self.losses[shown], self.lowest[shown])
+
     def quantiles(self, levels: tuple[float, ...] = _LEVELS) -> FloatArray:
         """(len(levels), K): quantiles over the restarts, one that diverged counting as infinite.
 
@@ -90,11 +95,10 @@ class SharpnessHistory:
             return None
         return cls(parts[0].steps, np.concatenate([p.values for p in parts], axis=1))
 
-    def quantiles(self) -> tuple[NDArray[np.int64], FloatArray]:
-        """At most 200 of the steps (K',), the first and the last among them, and there the 10, 50
-        and 90 % quantiles over the restarts (3, K'), of the kind that `Curves.quantiles` has."""
-        count = len(self.steps)
-        shown = np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(int))
+    def quantiles(self, most: int = _MOST_POINTS) -> tuple[NDArray[np.int64], FloatArray]:
+        """At most `most` of the steps (K',), the first and the last among them, and there the 10,
+        50 and 90 % quantiles over the restarts (3, K'), of the kind that `Curves.quantiles` has."""
+        shown = _spread(len(self.steps), most)
         return self.steps[shown], _quantiles(self.values[shown], _LEVELS)
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +110,11 @@ class SharpnessHistory:
         """The inverse of `to_json`."""
         steps = np.array(value["steps"], dtype=np.int64)
         return cls(steps, _unpacked(value["values"], len(steps)))
+
+
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of the indices below `count`, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
 
 def _quantiles(table: NDArray[np.float32], levels: tuple[float, ...]) -> FloatArray:

@@ -6,7 +6,7 @@ for that is what a finished trial carries in the study.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
@@ -19,6 +19,7 @@ from tuning.trial.curves import Curves, SharpnessHistory
 from tuning.trial.setting import Block, Role, Setting
 
 __all__ = [
+    "NOT_KNOWN",
     "BlockResult",
     "Curves",
     "Restarts",
@@ -26,10 +27,14 @@ __all__ = [
     "Setting",
     "SettingResult",
     "SharpnessHistory",
+    "bought_of",
     "of_role",
 ]
 
 FloatArray = NDArray[np.float64]
+
+#: In the place of a `Fall`: it hovers high without progress, and nothing says what holds it there.
+NOT_KNOWN = "not-known"
 
 _WORST = 1e150  # stands for a loss that is not finite; sums and squares of it still are
 _TEXTS = ("dynamics", "motion", "fall", "point", "reason")
@@ -57,8 +62,8 @@ class Restarts:
 
     Attributes:
         dynamics: `Dynamics` as text. motion: the same but for whether it settled.
-        fall: `Fall` as text, empty where it is not unstable. hover: as in `Outcomes`.
-        point: `Point` as text.
+        fall: `Fall` as text, empty where it is not unstable, or `NOT_KNOWN`.
+        hover: as in `Outcomes`. point: `Point` as text.
         start_loss, loss, tail_loss, basin_loss: NaN where there is none.
         lower_bound: no bottom below is lower; -inf where nothing is known.
         tail_gap, tail_excess, still, held: of the tail, as in `trainers.outcomes.stability`.
@@ -113,12 +118,19 @@ class Restarts:
 
     @property
     def unstable(self) -> NDArray[np.bool_]:
-        """(R,): whether it has fallen."""
-        return np.asarray(self.fall != "")
+        """(R,): whether it is known to have fallen."""
+        return np.asarray((self.fall != "") & (self.fall != NOT_KNOWN))
+
+    @property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """(R,): whether it is not known if it has fallen."""
+        return np.asarray(self.fall == NOT_KNOWN)
 
     @classmethod
     def join(cls, parts: list[Restarts]) -> Restarts:
         """The rows of `parts`, one after another."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
         )
@@ -186,7 +198,8 @@ class SettingResult:
 
     `training_seconds` and `classifying_seconds` are host time over all its tasks, `finished_at` is
     when the last of them ended (unix time): facts of one run, no part of the answer. `sharpness` is
-    None where the job did not ask for it.
+    None where the job did not ask for it. `bought` is None unless time had ended the search when
+    this was told: then the restarts that it had bought.
     """
 
     setting: Setting
@@ -196,10 +209,12 @@ class SettingResult:
     classifying_seconds: float
     finished_at: float
     sharpness: SharpnessHistory | None = None
+    bought: int | None = None
 
     @classmethod
-    def join(cls, setting: Setting, parts: list[BlockResult]) -> Self:
-        """The result of `setting` from those of its tasks, in the order of its starts."""
+    def join(cls, setting: Setting, parts: Sequence[BlockResult] | Sequence[SettingResult]) -> Self:
+        """The result of `setting` from those of its tasks, or of its trials, in the order of its
+        starts."""
         return cls(
             setting,
             Restarts.join([p.restarts for p in parts]),
@@ -212,14 +227,17 @@ class SettingResult:
 
     @cached_property
     def value(self) -> float:
-        """What the search minimises: the mean of min(J_end, J0) over the restarts; always finite.
+        """What the search minimises: the mean of `ends`. Kept, for every later proposal asks for it
+        again."""
+        return float(np.mean(self.ends))
 
-        One that diverged counts as if it had never been trained. Kept, for every later proposal
-        asks for it again.
-        """
+    @property
+    def ends(self) -> NDArray[np.float64]:
+        """(R,): min(J_end, J0), always finite. One that diverged counts as if it had never been
+        trained."""
         table = self.restarts
-        end = np.where(table.diverged, table.start_loss, np.minimum(table.loss, table.start_loss))
-        return float(np.mean(np.clip(np.where(np.isnan(end), _WORST, end), -_WORST, _WORST)))
+        end = np.where(table.diverged, table.start_loss, np.fmin(table.loss, table.start_loss))
+        return np.clip(np.where(np.isnan(end), _WORST, end), -_WORST, _WORST)
 
     @cached_property
     def unstable_fraction(self) -> float:
@@ -236,6 +254,7 @@ class SettingResult:
             "training_seconds": self.training_seconds,
             "classifying_seconds": self.classifying_seconds,
             "finished_at": self.finished_at,
+            **({} if self.bought is None else {"bought": self.bought}),
         }
 
     @classmethod
@@ -251,12 +270,18 @@ class SettingResult:
             SharpnessHistory.from_json(sharpness)
             if (sharpness := value.get("sharpness"))
             else None,
+            value.get("bought"),
         )
 
 
 def of_role(results: Iterable[SettingResult], role: Role) -> list[SettingResult]:
     """Those of `results` that were tried for this reason, in order."""
     return [result for result in results if result.setting.role is role]
+
+
+def bought_of(results: Iterable[SettingResult]) -> int | None:
+    """The restarts that the search had bought when time ended it; None if time did not."""
+    return next((r.bought for r in results if r.bought is not None), None)
 
 
 def _listed(column: NDArray[Any]) -> list[Any]:

@@ -17,8 +17,16 @@ class Role(StrEnum):
     """Why a setting is tried."""
 
     SEARCH = "search"
+    PROBE = (
+        "probe"  # of starts that were chosen for how they did elsewhere; they stand for no others
+    )
     CONFIRMATION = "confirmation"  # on fresh starts, that played no part in choosing it
     COMPARISON = "comparison"  # another optimizer's best, on the winner's fresh starts
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it was tried before anything was confirmed."""
+        return self in (Role.SEARCH, Role.PROBE)
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,8 @@ class Block:
         hyperparameters: the value of each dimension of the job's search space, by name.
         starts: numbers of the starts, all different, at least two. Start i is the same w under
             every setting.
+        own_orders: whether each of them sees the examples in an order of its own, where the trainer
+            can give it one.
 
     Raises:
         ValueError: the starts are not such numbers. One alone is taken only as start 0, which is
@@ -39,6 +49,7 @@ class Block:
     optimizer: int
     hyperparameters: Mapping[str, float] = field(hash=False)
     starts: tuple[int, ...]
+    own_orders: bool = False
 
     def __post_init__(self) -> None:
         starts = self.starts
@@ -61,6 +72,7 @@ class Setting:
         number: the trial's number in the study.
         role: why it is tried.
         blocks: at least one; of one optimizer and one set of hyperparameters.
+        round: in a search for the cliff, which round of its optimizer's it belongs to.
 
     Raises:
         ValueError: the blocks are none, differ in more than their starts, or share a start.
@@ -69,6 +81,7 @@ class Setting:
     number: int
     role: Role
     blocks: tuple[Block, ...]
+    round: int = 0
 
     def __post_init__(self) -> None:
         if len({(b.optimizer, *sorted(b.hyperparameters.items())) for b in self.blocks}) != 1:
@@ -96,6 +109,14 @@ class Setting:
         """(R,): the start of each restart, block after block."""
         return tuple(start for block in self.blocks for start in block.starts)
 
+    def resembles(self, other: Setting) -> bool:
+        """Whether both are tried for the same reason, with all the same but for their starts."""
+        return (
+            self.role is other.role
+            and self.optimizer == other.optimizer
+            and self.hyperparameters == other.hyperparameters
+        )
+
     def __str__(self) -> str:
         values = (f"{k.replace('_', ' ')} {v:g}" for k, v in self.hyperparameters.items())
         return f"setting {self.number} ({', '.join(values)})"
@@ -110,6 +131,7 @@ class Setting:
             "optimizer": self.optimizer,
             **self.hyperparameters,
             "role": self.role.value,
+            **({"round": self.round} if self.round else {}),
             **(
                 {"first": first, "restarts": count}
                 if in_a_row
@@ -122,8 +144,9 @@ class Setting:
         """The inverse of `to_json`."""
         rest = dict(value)
         number, optimizer, role = rest.pop("number"), rest.pop("optimizer"), Role(rest.pop("role"))
-        blocks = rest.pop("blocks", None)
+        round_, blocks = rest.pop("round", 0), rest.pop("blocks", None)
         if blocks is None:
             first = rest.pop("first")
             blocks = [range(first, first + rest.pop("restarts"))]
-        return cls(number, role, tuple(Block(optimizer, rest, tuple(starts)) for starts in blocks))
+        made = tuple(Block(optimizer, rest, tuple(starts)) for starts in blocks)
+        return cls(number, role, made, round_)

@@ -6,16 +6,18 @@ import time
 from dataclasses import dataclass, fields
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from trainers import Optimizer, Problem, Thresholds, Trajectories, classify, starts, train
+from trainers import Problem, Thresholds, Trajectories, classify, starts, train
+from trainers.optimizers.base import UpdateRule
 from tuning.spec.job import JobSpec
+from tuning.trial.one_thread import one_thread
 from tuning.trial.result import BlockResult, Curves, Restarts, SharpnessHistory
 from tuning.trial.setting import Block, Setting
 
 __all__ = [
     "TrainingConfig",
     "checkpoints",
+    "most_restarts",
     "run_task",
     "sharpness_limit",
     "sharpness_of",
@@ -28,6 +30,7 @@ __all__ = [
 # runs: how a job is cut into tasks changes how its sums are rounded.
 _TASK_SECONDS = 1.0
 _FLOPS_PER_SECOND = 1e10
+_LEAST_RESTARTS = 2
 _CLASSIFYING = 2.5  # training and classifying, in trainings
 
 
@@ -35,7 +38,7 @@ _CLASSIFYING = 2.5  # training and classifying, in trainings
 class TrainingConfig:
     """All that a worker must know of a job beside the problem."""
 
-    optimizers: tuple[Optimizer, ...]
+    optimizers: tuple[UpdateRule, ...]
     steps: int
     batch_size: int | None
     seed: int
@@ -55,22 +58,41 @@ class TrainingConfig:
         )
 
 
-def split_into_tasks(setting: Setting, steps: int, flops: float) -> list[Block]:
+def most_restarts(spec: JobSpec, restart_bytes: float) -> int:
+    """How many restarts may be in one task, by the memory that the job gives it: at least two.
+
+    Args:
+        restart_bytes: of each; 0 if that is not counted.
+    """
+    return max(_LEAST_RESTARTS, int(spec.task_memory / max(restart_bytes, 1.0)))
+
+
+def split_into_tasks(
+    setting: Setting, steps: int, flops: float, most: int | None = None
+) -> list[Block]:
     """The blocks of `setting`, each cut into as many as there shall be tasks.
 
     How depends on the job alone, never on the cluster: it changes the rounding. Nor does it depend
     on whether the sharpness is measured, which must change nothing else.
 
     Args:
-        steps: T, of each restart. flops: floating-point operations of one gradient.
+        steps: T, of each restart. flops: floating-point operations of one gradient. most: restarts
+            in a task; None for any number.
     """
     tasks = []
     for block in setting.blocks:
         restarts = len(block.starts)
         seconds = _CLASSIFYING * steps * restarts * flops / _FLOPS_PER_SECOND
         count = max(1, min(round(seconds / _TASK_SECONDS), restarts // 8))
+        if most is not None:  # never one alone, which is rounded otherwise
+            count = max(count, min(-(-restarts // most), restarts // _LEAST_RESTARTS))
         tasks += [
-            Block(block.optimizer, block.hyperparameters, tuple(piece.tolist()))
+            Block(
+                block.optimizer,
+                block.hyperparameters,
+                tuple(piece.tolist()),
+                own_orders=not setting.role.is_search,
+            )
             for piece in np.array_split(np.array(block.starts), count)
         ]
     return tasks
@@ -98,6 +120,7 @@ def train_block(
         steps=config.steps,
         batch_size=config.batch_size,
         seed=config.seed,
+        orders=np.array(block.starts) if block.own_orders or not problem.starts_differ else None,
         record_path=record_path,
         diverged=config.thresholds.diverged,
         sharpness_every=config.sharpness_every,
@@ -106,7 +129,7 @@ def train_block(
 
 def run_task(problem: Problem, config: TrainingConfig, block: Block) -> BlockResult:
     """Train and classify `block` on one BLAS thread: more would change the rounding."""
-    with threadpool_limits(1):
+    with one_thread():
         begin = time.perf_counter()
         run = train_block(problem, config, block)
         middle = time.perf_counter()

@@ -542,26 +542,16 @@ def test_duplicate_and_unnamed_columns(csv: Callable[[str], str], tmp_path: Path
     refuses("two columns are named 'a'; rename or drop one", str(path), target="y")
 
 
-def test_text_columns(csv: Callable[[str], str], parquet: Save, npz: Save) -> None:
-    text = csv("x,city,y\n1,3,0\n2,4,1\n3,Paris,0\n4,Oslo,1\n")
-    refuses(
-        "column 'city' does not hold numbers: 'Paris' in row 3; encode or drop it", text, target="y"
-    )
-    numerals = parquet(code=["07", "12"], y=[0, 1])
-    refuses("column 'code' does not hold numbers: '07' in row 1", numerals, target="y")
-    category = parquet(c=pd.Categorical(["u", "v"]), y=[0, 1])
-    refuses("column 'c' does not hold numbers: 'u' in row 1", category, target="y")
+def test_columns_of_neither_numbers_nor_categories(parquet: Save) -> None:
     dates = parquet(d=pd.to_datetime(["2020-01-01", "2020-01-02"]), y=[0, 1])
     refuses("column 'd' does not hold numbers: Timestamp", dates, target="y")
     days = parquet(d=[datetime.date(2020, 1, 1), None], y=[0, 1])
     refuses("column 'd' does not hold numbers: datetime.date.* in row 1", days, target="y")
     lists = parquet(v=[[1, 2], [3, 4]], y=[0, 1])
-    refuses("column 'v' does not hold numbers", lists, target="y")
-    refuses(
-        r"column 'X\[0\]' does not hold numbers", npz(X=np.array([["u"], ["v"]]), y=np.arange(2))
-    )
-    long = parquet(s=["z" * 500, "y"], y=[0, 1])
-    refuses(r"'z{39}\.\.\. in row 1", long, target="y")
+    refuses(r"column 'v' does not .* in row 1; encode it .* drop = \[\"v\"\]$", lists, target="y")
+    # Text reads as dates nowhere: it is said that it has too many values.
+    written = parquet(d=[f"2020-01-{day:02}" for day in range(1, 29)], y=range(28))
+    refuses("column 'd' has 28 different values in 28 rows, too many", written, target="y")
 
 
 @pytest.mark.parametrize("column", ["x", "y"])
@@ -569,11 +559,10 @@ def test_text_columns(csv: Callable[[str], str], parquet: Save, npz: Save) -> No
 def test_missing_and_infinite_values(csv: Callable[[str], str], column: str, bad: str) -> None:
     row = {"x": f"{bad},5", "y": f"5,{bad}"}[column]
     text = csv(f"x,y\n1,1.5\n2,2\n{row}\n4,4\n{row}\n")
-    refuses(
-        f"column '{column}' has 2 missing or infinite values, the first in row 3; fill in or drop",
-        text,
-        target="y",
-    )
+    what, advice = "infinite", "correct them or drop their rows"
+    if bad in ("", "NA", "nan"):
+        what, advice = "missing", '.*write missing = "'
+    refuses(f"column '{column}' has 2 {what} values, in rows 3, 5; {advice}", text, target="y")
 
 
 def test_missing_values_of_other_kinds(parquet: Save, npz: Save, csv: Callable[[str], str]) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 import trainers
+from tests.support.own_modules import imported_from
 from trainers._suggest import nearest
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from trainers.problem import Problem
@@ -60,7 +60,6 @@ number = 3
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on the path with a user's modules."""
     monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
     (tmp_path / "surefoot_own").mkdir()
     (tmp_path / "surefoot_own" / "__init__.py").touch()
     (tmp_path / "surefoot_own" / "bowls.py").write_text(BOWL, encoding="utf-8")
@@ -68,9 +67,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "surefoot_own" / "raises.py").write_text(
         "raise ValueError('the value is mine')", encoding="utf-8"
     )
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
+    with imported_from(tmp_path):
+        yield tmp_path
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -138,7 +136,10 @@ def test_a_problem_of_one_s_own() -> None:
             "surefoot_own.bowls has no 'Bolw'; did you mean 'Bowl'? valid: ",
         ),
         ("surefoot_own.bowls:", "surefoot_own.bowls has no ''"),
-        ("surefoot_own.bowls:number", "number is not a subclass of trainers.Problem"),
+        (
+            "surefoot_own.bowls:number",
+            "number is neither a subclass of trainers.Problem nor a function",
+        ),
         ("surefoot_own.bowls:Demanding", "parameter 'depth' is missing"),
         ("surefoot_own.bowls:Unfinished", "Unfinished lacks initial, loss_and_gradient"),
         ("surefoot_own.bowsl:Bowl", "no module 'surefoot_own.bowsl'"),

@@ -123,7 +123,7 @@ def test_length_of_the_tail(steps: int, length: int) -> None:
 def test_which_steps_are_recorded(
     steps: int, batch_size: int | None, least: int, most: int, late: int
 ) -> None:
-    recorded = recorded_steps(steps, batch_size)
+    recorded = recorded_steps(steps, at_no_cost=batch_size is None)
     assert recorded[0] == 0
     assert recorded[-1] == steps
     assert (np.diff(recorded) > 0).all()

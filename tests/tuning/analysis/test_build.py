@@ -30,6 +30,7 @@ WELLS: dict[str, Any] = {
         "optimizers": ["gd", "momentum"],
         "learning_rate": {"low": 1e-3, "high": 1.0},
         "try_first": [0.01, 0.1, 0.8],
+        "sampler": "tpe",
         "settings": 8,
         "in_flight": 3,
     },
@@ -72,7 +73,7 @@ def test_the_cliff_of_a_bowl_is_two_over_the_curvature(tmp_path: Path) -> None:
     _, _, report = run(
         tmp_path,
         problem={"name": "single-weight", "curvature": curvature},
-        search={"settings": 14, "learning_rate": {"low": 1e-3, "high": 10.0}},
+        search={"sampler": "tpe", "settings": 14, "learning_rate": {"low": 1e-3, "high": 10.0}},
         training={"restarts": 64, "steps": 300},
     )
     limit, cliff = 2.0 / curvature, report.cliffs["gd"]
@@ -102,7 +103,7 @@ def test_small_rates_stay_in_the_well_they_start_in(tmp_path: Path) -> None:
     _, _, report = run(
         tmp_path,
         problem={"name": "double-well", "tilt": 0.3},
-        search={"settings": 2, "try_first": [0.01, 0.02]},
+        search={"sampler": "tpe", "settings": 2, "try_first": [0.01, 0.02]},
         training={"restarts": 200, "steps": 500},
     )
     barrier = DoubleWell(tilt=0.3).barrier
@@ -169,7 +170,7 @@ class Breaks(Problem):
 
 
 def test_a_problem_that_raises_fails_the_job_with_its_traceback(tmp_path: Path) -> None:
-    search = {"settings": 3, "try_first": [0.1, 3.0, 0.2], "in_flight": 1}
+    search = {"sampler": "tpe", "settings": 3, "try_first": [0.1, 3.0, 0.2], "in_flight": 1}
     spec = read_spec(
         {"problem": {"name": "mine:Breaks"}, "search": search, "training": {"steps": 99}}
     )
@@ -216,12 +217,11 @@ def test_every_number_of_a_row_again(
         rates = (row.unstable, row.diverged, row.trapped, row.global_minimum)
         assert tuple(r.count for r in rates) == wanted
         assert {r.total for r in rates} == {total}
-        # The one-sided bound p has P(X <= unstable | p) = 5 %.
-        if unstable < total:
+        # The one-sided bound p has P(X <= unstable | p) = 5 %; that of the sequential test is
+        # wider, and has its own tests.
+        if unstable < total and row.role != "confirmation":
             tail = stats.binom.cdf(unstable, total, row.unstable_upper)
-            # Two optimizers look stable here: four fifths of it are for the first that is tried.
-            share = 0.8 if row.role == "confirmation" else 1.0
-            assert tail == pytest.approx(share * (1 - spec.stability.confidence), rel=1e-9)
+            assert tail == pytest.approx(1 - spec.stability.confidence, rel=1e-9)
         if row.role == "search" and row.status is not Status.UNDECIDED:
             holds = row.unstable_upper <= spec.stability.max_unstable
             assert row.status.stable == holds

@@ -20,7 +20,7 @@ from tests.support.made_results import (
     slow,
 )
 from tuning.analysis.build import build_report, next_confirmations
-from tuning.report.model import Report, RunFacts
+from tuning.report.model import Report, RunFacts, Status
 from tuning.spec.job import JobSpec
 from tuning.trial.result import SettingResult
 
@@ -52,8 +52,9 @@ def test_a_winner_is_explained() -> None:
     found = report(STABLE, job(4))
     assert found.explanation == (
         "Of 3 settings that looked stable, without a failure up to 2 times their rate, this one "
-        "has the least expected cost. On 64 fresh starts 0 were unstable at this rate, 0 at 2 "
-        "times it: P(unstable) is at most 5 % at 95 % confidence at the rate and at 2 times it."
+        "has the least expected cost. Unstable on fresh starts were 0 of 128 at this rate, 0 of "
+        "128 at 2 times it: P(unstable) is at most 5 % at 95 % confidence at the rate and at 2 "
+        "times it."
     )
     assert found.warnings == ()
 
@@ -65,9 +66,9 @@ def test_a_winner_without_margin_by_validation() -> None:
     ]
     found = report(seen, job(4, stability={"margin": 1, "choose_by": "validation"}))
     assert found.explanation == (
-        "Of 3 settings that looked stable this one has the lowest validation loss. On 64 fresh "
-        "starts 0 were unstable at this rate: P(unstable) is at most 5 % at 95 % confidence at the "
-        "rate."
+        "Of 3 settings that looked stable this one has the lowest validation loss. Unstable on "
+        "fresh starts were 0 of 128 at this rate: P(unstable) is at most 5 % at 95 % confidence at "
+        "the rate."
     )
 
 
@@ -75,7 +76,8 @@ def test_a_winner_after_others_is_explained() -> None:
     spec = job(4)
     results = list(STABLE)
     results += [answer(s, [OSCILLATING]) for s in next_confirmations(spec, 0.0, results)]
-    results += [answer(s, [GOOD]) for s in next_confirmations(spec, 0.0, results)]
+    while more := next_confirmations(spec, 0.0, results):
+        results += [answer(s, [GOOD]) for s in more]
     found = build_report(spec, KNOWN, results, RUN)
     assert found.best_stable is not None
     assert found.best_stable.learning_rate == 0.01
@@ -212,11 +214,46 @@ def test_few_restarts_are_warned_of() -> None:
     spec = job(1, training={"restarts": 8})
     found = report([result(0, 0.1, [GOOD] * 8)], spec)
     assert found.best_stable is not None
-    assert found.best_stable.unstable.total == 59
+    assert found.best_stable.unstable.total == 128
     assert found.warnings[0] == (
         "8 restarts cannot show P(unstable) <= 5 %; 59 can. Candidates were those without one "
-        "unstable restart, confirmed on 59 fresh starts."
+        "unstable restart, and fresh starts decide."
     )
+
+
+def test_a_confirmation_that_cannot_be_is_warned_of() -> None:
+    """ln(0.04) / ln(0.999) = 3,217.3."""
+    spec = job(3, stability={"max_unstable": 0.001})
+    found = report(STABLE[:3], spec)
+    assert found.confirmations == ()
+    assert found.warnings[1] == (
+        "512 fresh starts cannot show P(unstable) <= 0.1 %, so nothing is confirmed; 3218 can: set "
+        "stability.confirm to that or more."
+    )
+    assert found.explanation == (
+        "Not confirmed: of 3 settings that looked stable, without a failure up to 2 times their "
+        "rate, this one has the least expected cost. 512 fresh starts are too few to confirm any. "
+        "By its own 64 restarts P(unstable) is at most 4.6 % at 95 % confidence, which does not "
+        "allow for its having been chosen."
+    )
+
+
+@pytest.mark.parametrize(
+    ("confirm", "why"),
+    [
+        (512, "2 better candidates failed on fresh starts, and no more than 2 are tried."),
+        (80, "1 better candidate failed on fresh starts, and 60 more are too few for another."),
+    ],
+)
+def test_a_rate_that_only_looks_stable_is_said_to(confirm: int, why: str) -> None:
+    spec = job(4, stability={"confirm": confirm})
+    search = rates((0.01, [slow(1000)]), (0.1, [slow(100)]), (0.5, [GOOD]), (1.5, [DIVERGED]))
+    found = report(search, spec, [OSCILLATING])
+    assert found.best_stable is not None
+    assert found.best_stable.status is Status.LOOKS_STABLE
+    assert found.best_stable.learning_rate == (0.01 if confirm == 512 else 0.1)
+    assert found.explanation.startswith("Not confirmed: of 3 settings that looked stable")
+    assert f"the least expected cost of those left. {why} By its own 64" in found.explanation
 
 
 def test_a_report_of_a_job_that_has_only_begun() -> None:

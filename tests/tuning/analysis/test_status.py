@@ -101,6 +101,64 @@ def test_who_failed_at_the_margin_alone_is_undecided() -> None:
     assert [row.status for row in found.settings] == [Status.UNDECIDED, Status.RECOMMENDED]
 
 
+def test_what_its_test_refused_looks_stable_no_more() -> None:
+    """17 of 512 by themselves are bounded by 5 % (4.97); the looks on the way cost that much."""
+    results = [unstable(0, 0.1, 0, slow(10))]
+    spec = job(1, stability={"margin": 1})
+    while more := next_confirmations(spec, 0.0, results):
+        # 4 of 128, and 5 of the last 128.
+        every = 30 if more[0].starts[0] == 448 else 32
+        results += [answer(s, [DIVERGED, *[GOOD] * (every - 1)]) for s in more]
+    found = build_report(spec, KNOWN, results, RUN)
+    (row,) = found.confirmations
+    assert (row.unstable.count, row.restarts) == (17, 512)
+    assert row.status is Status.UNDECIDED
+    assert row.unstable_upper > 0.05
+    assert found.settings[0].status is Status.UNDECIDED
+    assert found.best_stable is None
+
+
+def test_what_was_not_confirmed_is_best_and_looks_stable() -> None:
+    spec = job(2, stability={"confirm": 60})
+    found = report([unstable(0, 0.1, 0), unstable(1, 0.01, 0, slow(100))], spec, {})
+    best = found.best_stable
+    assert best is not None
+    assert (best.number, best.status, best.fresh_starts) == (0, Status.LOOKS_STABLE, 0)
+    assert best.unstable_upper == pytest.approx(1 - 0.05 ** (1 / 64))
+    assert (best.look, best.looks, best.unstable_at_margin) == (None, None, None)
+    assert [row.status for row in found.settings] == [Status.LOOKS_STABLE] * 2
+    assert (found.confirmations, found.rivals, found.comparisons) == ((), (), {})
+
+
+def test_what_was_bought_is_told() -> None:
+    found = report([unstable(0, 0.1, 0)], job(1), {})
+    best = found.best_stable
+    assert best is not None
+    assert (best.status, best.fresh_starts, best.look, best.looks) == (Status.CONFIRMED, 128, 1, 4)
+    assert best.unstable_upper == pytest.approx(1 - 0.04 ** (1 / 128), rel=1e-9)
+    assert [row.unstable_upper for row in found.confirmations] == [best.unstable_upper] * 2
+
+
+def test_a_setting_s_looks_are_one_row() -> None:
+    """2 of 128 and 4 of 256 at twice the rate."""
+    results = [unstable(0, 0.1, 0)]
+    while more := next_confirmations(job(1), 0.0, results):
+        results += [
+            answer(s, [DIVERGED, *[GOOD] * 63] if s.learning_rate == 0.2 else [GOOD]) for s in more
+        ]
+    assert [r.setting.number for r in results] == [0, 1, 2, 3]
+    found = build_report(job(1), KNOWN, results, RUN)
+    assert [(r.number, r.learning_rate, r.restarts) for r in found.confirmations] == [
+        (1, 0.1, 128),
+        (2, 0.2, 256),
+    ]
+    best = found.best_stable
+    assert best is not None
+    assert best.unstable_at_margin == found.confirmations[1].unstable
+    assert (best.fresh_starts, best.look) == (256, 2)
+    assert list(found.curves) == [0, 1, 2]
+
+
 def test_each_has_its_mark_and_colour() -> None:
     for table in (MARKS, STATUS_COLOURS):
         assert list(table) == list(Status)

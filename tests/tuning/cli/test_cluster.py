@@ -24,6 +24,7 @@ name = "wells"
 [problem]
 name = "double-well"
 [search]
+sampler = "tpe"
 settings = 2
 [training]
 restarts = 4

@@ -55,6 +55,7 @@ STEEP_JOB = """
 [problem]
 name = "steep_wells:Steep"
 [search]
+sampler = "tpe"
 settings = 4
 try_first = [0.01, 0.1, 5.0]
 in_flight = 1
@@ -206,9 +207,11 @@ def outside(tmp_path: Path) -> Iterator[Outside]:
 
 #: Ctrl-C reaches every process of the terminal, Ray's too; `kill` reaches the one it names.
 INTERRUPTIONS = {
-    "Ctrl-C": ("2", os.killpg, signal.SIGINT),
-    "kill": ("2", os.kill, signal.SIGTERM),
-    "kill, no Ray": ("inline", os.kill, signal.SIGTERM),
+    "Ctrl-C": ("2", os.killpg, (signal.SIGINT,)),
+    "Ctrl-C, no Ray": ("inline", os.killpg, (signal.SIGINT,)),
+    "Ctrl-C twice": ("2", os.killpg, (signal.SIGINT, signal.SIGINT)),
+    "kill": ("2", os.kill, (signal.SIGTERM,)),
+    "kill, no Ray": ("inline", os.kill, (signal.SIGTERM,)),
 }
 
 
@@ -226,9 +229,9 @@ def _has_results(home: Path) -> bool:
     ],
 )
 def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str], how: str) -> None:
-    workers, send, number = INTERRUPTIONS[how]
+    workers, send, numbers = INTERRUPTIONS[how]
     job = write(WELLS.replace("settings = 6", "settings = 24").replace("= 40", "= 3000"))
-    process = outside.start("run", job, "--workers", workers, "-q")
+    process = outside.start("run", job, "--workers", workers, "--json", "-q")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not _has_results(outside.home):
         assert process.poll() is None, process.communicate()
@@ -239,12 +242,25 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
     who = holder(running.folder / LEASE)
     assert who is not None
     assert who.pid == process.pid
-    send(process.pid, number)
+    for number in numbers:
+        send(process.pid, number)
+        time.sleep(0.05)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == ExitCode.INTERRUPTED
-    assert out == ""
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    *before, last = err.splitlines()
     wanted = "interrupted; what was done is kept. Go on with: surefoot resume wells-1"
-    assert err == f"surefoot: {wanted}\n"
+    assert last == f"surefoot: {wanted}"
+    if numbers == (signal.SIGINT,):
+        # What was in flight is told, and of all that there is a report.
+        (ending,) = before
+        assert re.fullmatch(
+            r"surefoot: ending with what is in flight \(\d+ tasks?\); Ctrl-C again leaves at once",
+            ending,
+        )
+        assert json.loads(out)["explanation"].startswith("Not finished: ")
+    else:
+        assert out == ""
+        assert len(before) <= (how == "Ctrl-C twice")
     assert wait_until_gone(outside.temporary, 5.0) == []
 
     done = len(results_in(outside.home, "wells-1"))
@@ -254,8 +270,8 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
     assert json.loads(surefoot(outside.home, "list", "--json").out)[0]["state"] == "interrupted"
     ran = surefoot(outside.home, "resume", "wells-1", "--workers", "inline", "-q")
     assert (ran.code, ran.err) == (0, "")
-    numbers = [r.setting.number for r in results_in(outside.home, "wells-1")]
-    assert numbers == list(range(len(numbers)))
+    told = [r.setting.number for r in results_in(outside.home, "wells-1")]
+    assert told == list(range(len(told)))
     assert json.loads(surefoot(outside.home, "list", "--json").out)[0]["state"] == "done"
 
 

@@ -222,7 +222,7 @@ def test_no_stable_rate(tmp_path: Path, write: Callable[..., str]) -> None:
     """Every rate is above the limit of 1."""
     job = write(
         '[problem]\nname = "single-weight"\n[search]\nlearning_rate = { low = 2.0, high = 9.0 }\n'
-        "settings = 3\n[training]\nrestarts = 8\nsteps = 30\n"
+        'sampler = "tpe"\nsettings = 3\n[training]\nrestarts = 8\nsteps = 30\n'
     )
     ran = surefoot(tmp_path / "home", "run", job, "--workers", "inline")
     assert (ran.code, ran.err) == (3, "")

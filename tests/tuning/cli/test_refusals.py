@@ -67,9 +67,17 @@ BAD_JOBS = {
     "no file": (on_data('data = "no.csv"\ntarget = "y"'), r"no\.csv"),
     "no data": (on_data("hidden = [2]"), r"parameter 'data' is missing"),
     "text": (on_data('data = "text.csv"\ntarget = "y"'), r"column 'b' does not hold numbers: 'x'"),
+    "an id": (
+        on_data('data = "ids.csv"\ntarget = "y"'),
+        r'column \'b\' has 3 different values in 3 rows.*; write drop = \["b"\], encode it',
+    ),
+    "missing": (
+        on_data('data = "nan.csv"\ntarget = "y"\nmissing = "fill"'),
+        r"job\.toml: problem mlp: missing = 'fill' is not valid; valid: error, impute, drop",
+    ),
     "NaN": (
         on_data('data = "nan.csv"\ntarget = "y"'),
-        r"column 'b' has 1 missing .* 2",
+        r"column 'b' has 1 missing value, in row 2; write missing = \"impute\" to fill them in, or",
     ),
     "target": (on_data('data = "good.csv"\ntarget = "z"'), r"there is no column 'z'; name one of"),
     "no target": (on_data('data = "good.csv"'), r"no target is given; name one of the columns: "),
@@ -105,6 +113,7 @@ def test_a_bad_job_costs_nothing(
 ) -> None:
     text, message = BAD_JOBS[what]
     write("a,b,y\n1,2,0\n3,x,1\n5,6,0\n", "text.csv")
+    write("a,b,y\n1,u,0\n3,v,1\n5,w,0\n", "ids.csv")
     write("a,b,y\n1,2,0\n3,,1\n5,6,0\n", "nan.csv")
     write("a,b,y\n1,2,0\n3,4,1\n5,6,0\n", "good.csv")
     write("a,b,y\n1,2,same\n3,4,same\n5,6,same\n", "one.csv")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.own_modules import imported_from
 from trainers import InvalidInput, Problem, get_problem
 from tuning.cluster import bundle
 from tuning.spec.job import read_spec
@@ -39,13 +40,11 @@ def well(imports: str = "", body: str = "pass") -> str:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder from which modules are imported, and forgotten afterwards."""
-    folder, before = tmp_path / "work", set(sys.modules)
+    folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    yield folder
-    for name in set(sys.modules) - before:
-        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    with imported_from(folder):
+        yield folder
 
 
 @pytest.fixture
@@ -65,8 +64,8 @@ def made(module: str) -> Problem:
     return problem
 
 
-def names(problem: Problem, folder: Path, **tables: Any) -> list[str]:
-    spec = read_spec({"problem": {"name": "xor"}, **tables})
+def names(problem: Problem, folder: Path, /, **tables: Any) -> list[str]:
+    spec = read_spec({"problem": {"name": "xor"}} | tables)
     return sorted(bundle.collect(spec, problem, folder)[0])
 
 
@@ -100,6 +99,37 @@ def test_all_of_a_package_also_what_is_imported_when_it_runs(
 def test_a_namespace_package(write: Callable[..., None], tmp_path: Path) -> None:
     write(space__inner__wells=well("from space import aside"), space__aside="")
     assert names(made("space.inner.wells"), tmp_path) == ["space/aside.py", "space/inner/wells.py"]
+
+
+MADE = """
+import helper
+import torch
+from trainers.torch import TorchProblem
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+    def forward(self, x):
+        return self.layer(x)
+
+def make_problem():
+    data = torch.ones(4, 2), torch.ones(4, 1)
+    return TorchProblem(Net, torch.nn.functional.mse_loss, data)
+"""
+
+
+def test_a_problem_made_by_a_function_travels_with_its_module(
+    write: Callable[..., None], tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="pip install torch==2.13.0")
+    write(model=MADE, helper="", unused="")
+    problem = get_problem("model:make_problem")
+    by_name = names(problem, tmp_path, problem={"name": "model:make_problem"})
+    assert by_name == ["helper.py", "model.py"]
+    # Given as an object it is pickled, and its module found by that of the model.
+    assert names(problem, tmp_path, problem={"name": problem.reference}) == by_name
+    assert problem.reference == "model:Net"
 
 
 def test_installed_modules_do_not_travel(place: Path, tmp_path: Path) -> None:

@@ -167,6 +167,13 @@ def test_two_processes_at_once_give_one_job_and_one_launch(
     assert ClusterJob(ClusterJobs(url), ids[0]).entry.attempt == 1
 
 
+def test_what_the_search_has_no_use_for_is_said(send: Send) -> None:
+    said: list[str] = []
+    send(search={"sampler": "cliff", "settings": 3}, said=said)
+    (line,) = said
+    assert line.startswith("search.settings and training.restarts are for the other samplers")
+
+
 def test_a_submission_that_was_cut_off_is_completed_by_the_next(send: Send, ray: FakeRay) -> None:
     said: list[str] = []
     ray.sick = "wells-"

@@ -14,10 +14,13 @@ import pytest
 from ray.exceptions import OwnerDiedError
 
 import tuning
+from tests.support.plugins import install, on_path
+from trainers import get_problem
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
 from tuning.execution.base import Done, Event, Failed, Lost, TaskId, TaskProgress
 from tuning.execution.in_process import InProcessPool
+from tuning.execution.ray_nodes import own_address
 from tuning.execution.ray_pool import RayPool
 from tuning.execution.ray_session import ONE_THREAD
 from tuning.search.loop import Progress
@@ -109,6 +112,31 @@ def test_a_problem_that_does_not_arrive_is_the_problem_s_failure() -> None:
 
 
 @pytest.mark.usefixtures("ray")
+def test_a_plug_in_that_a_worker_lacks_is_named(tmp_path: Path) -> None:
+    """What is put on this process's path later than Ray was started is not on its workers'."""
+    code = "from trainers.problems.landscapes import DoubleWell\nclass Well(DoubleWell): pass\n"
+    install(
+        tmp_path,
+        "surefoot-well",
+        {"plugged_well": code, "plugged_other": code},
+        problems={"well": "plugged_well:Well"},
+    )
+    with on_path(tmp_path):
+        for name, module, what in (
+            ("well", "plugged_well", "surefoot-well 1.0"),
+            ("plugged_other:Well", "plugged_other", "the distribution that has it"),
+        ):
+            pool = RayPool(get_problem(name), CONFIG)
+            (event,) = carry_out(pool, [task(0)]).values()
+            pool.close()
+            assert isinstance(event, Failed)
+            assert event.trace == (
+                f"node {own_address()} has no module {module!r}: install {what} there, and on "
+                "every node"
+            )
+
+
+@pytest.mark.usefixtures("ray")
 def test_a_problem_that_the_cluster_has_lost_is_no_failure() -> None:
     """A worker that cannot fetch a task's arguments raises so, in the task's name."""
 
@@ -149,7 +177,7 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ray")
 def test_a_job_whose_worker_was_killed_gives_the_report_of_one_left_alone(tmp_path: Path) -> None:
     tables: dict[str, Any] = {
-        "search": {"settings": 6, "learning_rate": {"low": 1e-3, "high": 1.0}},
+        "search": {"sampler": "tpe", "settings": 6, "learning_rate": {"low": 1e-3, "high": 1.0}},
         "training": {"restarts": 16, "steps": STEPS},
         "stability": {"max_unstable": 0.2},
     }

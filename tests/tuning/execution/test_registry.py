@@ -15,12 +15,12 @@ from tuning.execution.base import Pool
 from tuning.execution.in_process import InProcessPool, InThisProcess
 from tuning.execution.ray_pool import OnThisMachine
 from tuning.execution.registry import Workers, pool_maker
-from tuning.spec.sections import ClusterSpec
+from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.task import TrainingConfig
 
 JOB: dict[str, Any] = {
     "problem": {"name": "double-well"},
-    "search": {"settings": 2},
+    "search": {"sampler": "tpe", "settings": 2},
     "training": {"restarts": 4, "steps": 10},
 }
 

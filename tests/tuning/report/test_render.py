@@ -43,6 +43,7 @@ VARIANTS: dict[str, Make] = {
     "hostile words": made_reports.hostile,
     "edge of stability": made_reports.edge,
     "ring": made_reports.ring,
+    "not confirmed": made_reports.unconfirmed,
 }
 every = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS)
 
@@ -171,17 +172,19 @@ def test_which_pictures_there_are() -> None:
     assert list(drawn(made_reports.report)) == [
         "landscape.png",
         "outcomes.png",
+        "costs.png",
         "losses.png",
         "minima.png",
     ]
     assert list(drawn(made_reports.edge)) == [
         "landscape.png",
         "outcomes.png",
+        "costs.png",
         "losses.png",
         "sharpness.png",
         "minima.png",
     ]
-    assert list(drawn(made_reports.single)) == ["outcomes.png", "losses.png"]
+    assert list(drawn(made_reports.single)) == ["outcomes.png", "costs.png", "losses.png"]
     assert list(pictures(replace(made_reports.no_stable(), curves={}))) == ["outcomes.png"]
 
 
@@ -311,6 +314,7 @@ def test_the_page_says_it_all(as_drawn: Callable[[Make], None]) -> None:
         "Best stable learning rate: 0.3 with gd",
         "Unstable on fresh starts: 0.0 % [0.0, 5.7] (0/64), 95 % sure at most 4.6 %.",
         "At 2 times the rate, 0.6: 0.0 % [0.0, 5.7] (0/64)",
+        "Confirmed with 64 fresh starts, at look 3 of 4.",
         "Trapped in a local minimum: 31.2 % [21.2, 43.4] (20/64).",
         made.explanation,
         made.warnings[0],
@@ -344,6 +348,19 @@ def test_a_ring_and_a_missing_rival_are_said(as_drawn: Callable[[Make], None]) -
     assert f'style="color: {STATUS_COLOURS[row.status]}">★</td><td>{row.status}</td>' in "".join(
         page(made, {}).split("\n")
     )
+
+
+def test_what_is_not_confirmed_is_not_said_to_be(as_drawn: Callable[[Make], None]) -> None:
+    as_drawn(made_reports.unconfirmed)
+    made = made_reports.unconfirmed()
+    for words in (Elements(page(made)).text, " ".join(text(made).split())):
+        answer, _, _ = words.partition("Settings")
+        assert "Best learning rate that looks stable, not confirmed: 0.3 with gd" in answer
+        assert "Unstable in the search: 0.0 % [0.0, 5.7] (0/64), by these alone at most" in answer
+        assert made.explanation in answer
+        assert "onfirmed with" not in answer
+        assert "fresh starts:" not in answer
+        assert "times the rate" not in answer
 
 
 def test_no_stable_rate_is_said_first(as_drawn: Callable[[Make], None]) -> None:

@@ -22,6 +22,7 @@ data = "memory://{PLACE}"
 target = "y"
 hidden = [2]
 [search]
+sampler = "tpe"
 settings = 2
 [training]
 restarts = 8

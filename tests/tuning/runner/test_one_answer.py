@@ -35,7 +35,12 @@ pytestmark = [pytest.mark.science, pytest.mark.usefixtures("no_pictures")]
 
 ROOT = Path(__file__).resolve().parents[3]
 RATES = {"low": 0.01, "high": 10.0}
-SEARCH = {"optimizers": ["gd", "momentum"], "settings": 12, "learning_rate": RATES}
+SEARCH = {
+    "optimizers": ["gd", "momentum"],
+    "sampler": "tpe",
+    "settings": 12,
+    "learning_rate": RATES,
+}
 TRAINING = {"restarts": 24, "steps": 200}
 LENIENT = {"max_unstable": 0.15}  # 24 restarts cannot promise less than 12 %
 
@@ -57,7 +62,12 @@ XOR = {
 #: Two wells: takes no time.
 WELLS: dict[str, Any] = {
     "problem": {"name": "double-well", "tilt": 0.2},
-    "search": {"optimizers": ["gd", "momentum"], "settings": 8, "learning_rate": RATES},
+    "search": {
+        "optimizers": ["gd", "momentum"],
+        "sampler": "tpe",
+        "settings": 8,
+        "learning_rate": RATES,
+    },
     "training": {"restarts": 24, "steps": 60},
     "stability": LENIENT,
 }
@@ -195,12 +205,14 @@ def test_the_report_can_be_loaded(runs: Runs, name: str) -> None:
 def test_the_study_is_optuna_s(runs: Runs, name: str) -> None:
     run = runs[name, "inline"]
     study = tuning.load_study(run.id, home=run.home)
-    rows = run.report.rows
-    assert [t.number for t in study.trials] == list(range(len(rows)))
-    assert [t.params["learning_rate"] for t in study.trials] == [r.learning_rate for r in rows]
-    assert [t.params["optimizer"] for t in study.trials] == [r.optimizer for r in rows]
+    tried = [r.setting for r in run.results]
+    assert [t.number for t in study.trials] == list(range(len(tried)))
+    assert [t.params["learning_rate"] for t in study.trials] == [s.learning_rate for s in tried]
+    for row in run.report.rows:  # of a setting that was tried in several trials, the first
+        assert study.trials[row.number].params["optimizer"] == row.optimizer
+        assert study.trials[row.number].params["learning_rate"] == row.learning_rate
     assert {t.state.name for t in study.trials} == {"COMPLETE"}
-    assert len(study.trials_dataframe()) == len(rows)
+    assert len(study.trials_dataframe()) == len(tried)
 
 
 @pytest.mark.parametrize(("name", "workers"), [("wine", 2), ("xor", "inline"), ("own", 2)])
@@ -255,6 +267,7 @@ tilt = 0.2
 [search]
 optimizers = ["gd", "momentum"]
 learning_rate = { low = 0.01, high = 10.0 }
+sampler = "tpe"
 settings = 8
 [training]
 restarts = 24
@@ -304,7 +317,10 @@ def test_an_object_gives_what_its_name_gives(tmp_path: Path) -> None:
 
 
 def test_a_name_alone_will_do(tmp_path: Path) -> None:
-    small: dict[str, Any] = {"search": {"settings": 2}, "training": {"restarts": 4, "steps": 10}}
+    small: dict[str, Any] = {
+        "search": {"sampler": "tpe", "settings": 2},
+        "training": {"restarts": 4, "steps": 10},
+    }
     report = tuning.tune(problem="single-weight", workers="inline", home=tmp_path, **small)
     assert report.job["name"] == report.problem["name"] == "single-weight"
     assert [row.learning_rate for row in report.settings] == [0.001, 0.01]

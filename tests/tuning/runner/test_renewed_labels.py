@@ -38,6 +38,7 @@ class Shelf(Problem):
 JOB: dict[str, Any] = {
     "search": {
         "optimizers": ["gd", "momentum"],
+        "sampler": "tpe",
         "settings": 2,
         "learning_rate": {"low": 0.005, "high": 0.02},
         "try_first": [0.01],

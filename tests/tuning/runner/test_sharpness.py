@@ -21,6 +21,7 @@ from tuning.report.model import Status
 from tuning.runner.estimate import estimate
 from tuning.runner.mlflow_projection import setting_run
 from tuning.trial.curves import SharpnessHistory
+from tuning.trial.gathering import gathered
 from tuning.trial.result import SettingResult
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -146,7 +147,7 @@ def test_the_report_has_the_curves_and_the_limits(bowl: tuple[Path, tuning.Repor
 def test_mlflow_gets_curves_and_the_limit(bowl: tuple[Path, tuning.Report]) -> None:
     home, report = bowl
     spec = job(**BOWL)
-    for told in results_in(home, report.run.job_id):
+    for told in gathered(results_in(home, report.run.job_id)):
         run = setting_run("j", told, np.array([None] * 9), Status.LOOKS_STABLE, spec)
         assert run.metrics["sharpness_limit"] == report.sharpness[told.setting.number].limit
         for name in ("p10", "p50", "p90"):

@@ -17,7 +17,7 @@ from tuning.execution.in_process import InProcessPool
 from tuning.search import loop
 from tuning.search.coordinator import MAX_RETRIES
 from tuning.search.loop import Listeners, Progress, run_loop
-from tuning.search.plan import make_plan
+from tuning.search.plan import JobPlan
 from tuning.spec.job import read_spec
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.setting import Block
@@ -26,7 +26,7 @@ from tuning.trial.task import TrainingConfig
 SPEC = read_spec(
     {
         "problem": {"name": "double-well"},
-        "search": {"settings": 2, "in_flight": 1},
+        "search": {"sampler": "tpe", "settings": 2, "in_flight": 1},
         "training": {"restarts": 2, "steps": 3},
         "stability": {"max_unstable": 0.9},
     }
@@ -67,7 +67,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def run(pool: Losing, store: StudyStore) -> list[Progress]:
     problem = SPEC.make_problem()
-    plan = make_plan(SPEC, problem.flops(), problem.known_minimum)
+    plan = JobPlan(SPEC, problem.flops(), problem.known_minimum)
     seen: list[Progress] = []
     run_loop(SPEC, plan, pool, store, lambda _: None, Listeners(seen.append, print))
     return seen
@@ -107,7 +107,7 @@ def test_progress_of_a_task_is_passed_on_and_changes_nothing(
     answers = []
     for name, pool in (("silent", Losing(1, clock)), ("telling", Telling(1, clock))):
         store = new_store(tmp_path, name)
-        plan = make_plan(SPEC, SPEC.make_problem().flops(), None)
+        plan = JobPlan(SPEC, SPEC.make_problem().flops(), None)
         listeners = Listeners(task_progress=heard.append)
         results = run_loop(SPEC, plan, pool, store, lambda _: None, listeners)
         answers.append([(r.setting, r.restarts.loss.tolist()) for r in results])

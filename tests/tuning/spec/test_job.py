@@ -38,12 +38,15 @@ def test_defaults() -> None:
             "steps": 2000,
             "batch_size": None,
             "sharpness_every": None,
+            "memory_per_task": 2.0,
         },
+        "budget": {"minutes": None, "restarts": None, "steps": None, "settings": None},
         "stability": {
             "max_unstable": 0.05,
             "max_hover": 0.05,
             "confidence": 0.95,
             "margin": 2.0,
+            "confirm": 512,
             "target_loss": None,
             "choose_by": "cost",
         },
@@ -53,6 +56,7 @@ def test_defaults() -> None:
         "cluster": {
             "max_tasks": None,
             "cpus_per_task": 1.0,
+            "gpus_per_task": 0.0,
             "task_timeout": 600.0,
             "transfer_timeout": 60.0,
             "include": [],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trainers import InvalidInput, get_optimizer
 from tuning.spec.job import read_spec
-from tuning.spec.search_space import Dimension, SearchSpace, label
+from tuning.spec.search_space import Dimension, SearchSpace
 
 
 def test_a_job_has_one_dimension_today() -> None:
@@ -42,5 +42,5 @@ def test_an_empty_range_is_refused(low: float, high: float) -> None:
 
 
 def test_a_label_tells_what_is_not_the_default() -> None:
-    assert label(get_optimizer("adam")) == "adam"
-    assert label(get_optimizer("adam", beta1=0.8)) == "adam(beta1=0.8)"
+    assert get_optimizer("adam").label == "adam"
+    assert get_optimizer("adam", beta1=0.8).label == "adam(beta1=0.8)"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,23 @@ def test_a_data_file_beside_the_job_is_found(tmp_path: Path) -> None:
     (tmp_path / "jobs" / "digits").touch()  # a built-in data set is never a file
     job.write_text('problem = { name = "mlp", data = "digits" }', encoding="utf-8")
     assert read_spec(job).make_problem(folder_of(job)).examples == 1437
+
+
+def test_a_module_beside_the_job_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    job = tmp_path / "jobs" / "job.toml"
+    job.parent.mkdir()
+    job.write_text('problem = { name = "lies_beside:make" }', encoding="utf-8")
+    spec = read_spec(job)
+    with pytest.raises(InvalidInput, match="no module 'lies_beside'"):
+        spec.make_problem()
+    (tmp_path / "jobs" / "lies_beside.py").write_text(
+        "from trainers import get_problem\ndef make(): return get_problem('xor')\n",
+        encoding="utf-8",
+    )
+    importlib.invalidate_caches()
+    assert spec.make_problem(folder_of(job)).examples == 4
+    assert sys.path[-1] == str(job.parent)  # behind all that is found without it
 
 
 # ------------------------------------------------------------------------------------------ chance

@@ -327,3 +327,49 @@ def test_bad_input_is_named_in_one_line(change: dict[str, object], message: str)
     with pytest.raises(InvalidInput, match=message) as error:
         fit_cliff("gd", **(good | levels | change))  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+# ------------------------------------------------------------------ starts missing at some rates
+
+
+def test_a_start_that_was_trained_nowhere_changes_nothing_but_its_count() -> None:
+    counts = np.array([0, 1, 3, 20, 40])[:, np.newaxis]
+    unstable, rates = np.arange(64) < counts, np.geomspace(0.01, 1, 5)
+    here = fit_cliff("gd", rates, unstable[:, :40], 0.05, 0.95, seed=0)
+    padded = np.ones((5, 80), dtype=bool)
+    padded[:, :40] = unstable[:, :40]
+    trained = np.arange(80) < np.full((5, 1), 40)
+    there = fit_cliff("gd", rates, padded, 0.05, 0.95, seed=0, trained=trained)
+    assert (there.estimate, there.low, there.high) == (here.estimate, here.low, here.high)
+    assert [p.fitted for p in there.curve] == pytest.approx([p.fitted for p in here.curve])
+    assert [p.restarts for p in there.curve] == [40] * 5
+
+
+def test_the_band_at_a_rate_of_few_is_jeffreys_own() -> None:
+    """An end is a quantile of 400 draws, known to 0.04 and less here."""
+    unstable, trained = np.zeros((2, 60), dtype=bool), np.zeros((2, 60), dtype=bool)
+    trained[0, :10], trained[1, 10:] = True, True
+    unstable[0, :1], unstable[1, 10:55] = True, True
+    curve = fit_cliff("gd", [0.1, 1.0], unstable, 0.05, 0.95, seed=0, trained=trained).curve
+    for point, (fallen, total) in zip(curve, ((1, 10), (45, 50)), strict=True):
+        jeffreys = stats.beta(fallen + 0.5, total - fallen + 0.5)
+        assert point.fitted == pytest.approx(fallen / total)
+        assert (point.low, point.high) == pytest.approx(jeffreys.interval(0.95), abs=0.04)
+
+
+def test_a_ring_is_seen_by_the_starts_that_were_trained_at_both_rates() -> None:
+    unstable = np.zeros((2, 40), dtype=bool)
+    unstable[0, :20] = True
+    trained = np.ones((2, 40), dtype=bool)
+    assert fit_cliff("gd", [0.1, 1.0], unstable, 0.05, 0.95, seed=0, trained=trained).ring
+    trained[1, :20] = False
+    assert fit_cliff("gd", [0.1, 1.0], unstable, 0.05, 0.95, seed=0, trained=trained).ring is None
+
+
+@pytest.mark.parametrize(
+    "trained", [np.zeros((2, 3), dtype=bool), np.ones((2, 2), dtype=bool), np.ones((2, 3))]
+)
+def test_who_was_trained_is_told_in_booleans(trained: NDArray[np.generic]) -> None:
+    unstable = np.zeros((2, 3), dtype=bool)
+    with pytest.raises(InvalidInput, match=r"fit_cliff: trained is \w+ \(\d, \d\); pass booleans"):
+        fit_cliff("gd", [0.1, 1.0], unstable, 0.05, 0.95, seed=0, trained=trained)

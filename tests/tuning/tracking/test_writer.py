@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -223,6 +224,60 @@ def test_what_is_out_of_date_is_replaced(file: Path, tracker: Callable[..., Trac
     check_complete(file, renewed)
     check_complete(file, make_run(1))
     assert len(held(file)) == 2
+
+
+def test_where_only_tags_have_changed_the_run_stays(
+    file: Path, tracker: Callable[..., Tracker]
+) -> None:
+    """What most runs come to when a job ends: its status is known."""
+    one = tracker()
+    one.put(make_run(0))
+    one.put(make_run(1))
+    assert one.close(PATIENCE) == []
+    before, at_first = rows(file), held(file)
+    renewed = make_run(0, tags={"outcome": "mixed"})
+    two = tracker()
+    two.reconcile([renewed, make_run(1)])
+    assert two.close(PATIENCE) == []
+    check_complete(file, renewed)
+    assert held(file)[renewed.key].data.tags[DIGEST_TAG] == renewed.digest
+    assert held(file)[renewed.key].info.run_id == at_first[renewed.key].info.run_id
+    assert rows(file) == before
+    # A tag more or less is another run: one that is gone would stay.
+    fewer = make_run(0, tags={})
+    three = tracker()
+    three.reconcile([fewer, make_run(1)])
+    assert three.close(PATIENCE) == []
+    assert "outcome" not in held(file)[fewer.key].data.tags
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_the_answer_to_new_tags_is_lost(
+    carried_out: bool,
+    file: Path,
+    tracker: Callable[..., Tracker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = tracker()
+    one.put(make_run(0))
+    assert one.close(PATIENCE) == []
+    original, calls = MlflowClient.log_batch, []
+
+    def unlucky(*arguments: Any, **named: Any) -> Any:
+        calls.append(named)
+        if carried_out or len(calls) > 1:
+            original(*arguments, **named)
+        if len(calls) == 1:
+            raise requests.ConnectionError("reset by peer")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", unlucky)
+    renewed = make_run(0, tags={"outcome": "mixed"})
+    two = tracker()
+    two.reconcile([renewed])
+    assert two.close(PATIENCE) == []
+    check_complete(file, renewed)
+    assert len(calls) == 1 + (not carried_out)
+    assert rows(file)["runs"] == 1
 
 
 def test_the_last_put_wins(file: Path, tracker: Callable[..., Tracker]) -> None:
@@ -452,6 +507,37 @@ def test_two_processes_may_create_one_database(tmp_path: Path) -> None:
     assert held(tmp_path / "new" / "mlflow.db").keys() == set(keys)
 
 
+def test_a_process_killed_while_it_makes_the_tables_leaves_nothing_half_made(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "mlflow.db"
+    code = (
+        "from tuning.tracking import Tracker\n"
+        f"t = Tracker('sqlite:///{file}', 'one', artifact_root=None, experiment_tags={{}})\n"
+        "t.start()\n"
+        "t.close(60.0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    wait_until(lambda: any(_tables(other) for other in tmp_path.glob("mlflow.db*")))
+    process.kill()
+    process.wait()
+    assert not file.exists()  # else it was not killed in the middle
+    tracker = Tracker(f"sqlite:///{file}", "xor-1", artifact_root=None, experiment_tags={})
+    tracker.start()
+    tracker.put(make_run())
+    assert tracker.close(PATIENCE) == []
+    assert list(held(file)) == ["xor-1/0"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+
+
+def _tables(file: Path) -> int:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        try:
+            return int(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        except sqlite3.DatabaseError:  # locked for a moment, or the file of the lock
+            return 0
+
+
 def test_silence(tracker: Callable[..., Tracker], capfd: pytest.CaptureFixture[str]) -> None:
     one = tracker()
     one.put(make_run(0, metrics={"no such! name": 1.0}))
@@ -579,6 +665,21 @@ def test_a_digest_is_of_the_content() -> None:
     digests = {make_run(0, **change).digest for change in changes} | {make_run(0).digest}
     assert len(digests) == len(changes) + 1
     assert make_run(0).all_tags()[DIGEST_TAG] == make_run(0).digest
+
+
+def test_a_digest_says_whether_only_tags_differ() -> None:
+    run, other = make_run(0), make_run(0, tags={"outcome": "mixed"})
+    assert run.differs_in_tags(other.digest)
+    assert not run.differs_in_tags(run.digest)
+    changes: list[dict[str, Any]] = [
+        {"tags": {}},
+        {"tags": {"other": "x"}},
+        {"note": "other"},
+        {"metrics": {}},
+    ]
+    for change in changes:
+        assert not run.differs_in_tags(replace(other, **change).digest)
+    assert not run.differs_in_tags("0123456789abcdef")  # as they were written before
 
 
 @pytest.mark.parametrize("key", ["", "xor", "xor/", "a/b/c", "it's/0", 'x"/1', "x%/1"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.support.made_results import block, setting
 from trainers import get_problem, starts
 from tuning.spec.job import read_spec
 from tuning.trial.setting import Block, Role, Setting
-from tuning.trial.task import TrainingConfig, split_into_tasks, train_block
+from tuning.trial.task import TrainingConfig, most_restarts, split_into_tasks, train_block
 
 STARTS = st.lists(st.integers(0, 10**6), min_size=2, max_size=20, unique=True)
 
@@ -74,13 +75,41 @@ def test_it_says_which_it_is() -> None:
     assert str(setting(2, 0.05)) == "setting 2 (learning rate 0.05)"
 
 
-@given(sizes=st.lists(st.integers(2, 100), min_size=1, max_size=4), flops=st.floats(1.0, 1e9))
-def test_tasks_have_every_start_once_and_none_has_one_alone(sizes: list[int], flops: float) -> None:
+@given(
+    sizes=st.lists(st.integers(2, 100), min_size=1, max_size=4),
+    flops=st.floats(1.0, 1e9),
+    most=st.none() | st.integers(2, 200),
+)
+def test_tasks_have_every_start_once_and_none_has_one_alone(
+    sizes: list[int], flops: float, most: int | None
+) -> None:
     ends = np.cumsum([0, *sizes]).tolist()
     made = tuple(block(0.1, first=a, restarts=n) for a, n in zip(ends, sizes, strict=False))
-    tasks = split_into_tasks(Setting(0, Role.SEARCH, made), steps=1000, flops=flops)
+    tasks = split_into_tasks(Setting(0, Role.SEARCH, made), steps=1000, flops=flops, most=most)
     assert [start for task in tasks for start in task.starts] == list(range(ends[-1]))
     assert min(len(task.starts) for task in tasks) >= 2
+    if most is not None:  # three, that cannot be cut in two, are the most where two would be
+        assert max(len(task.starts) for task in tasks) <= max(3, most)
+
+
+@pytest.mark.parametrize(
+    ("tables", "restart_bytes", "most"),
+    [
+        ({}, 0.0, 2_000_000_000),  # not counted
+        ({}, 1e8, 20),  # of 2 GB
+        ({}, 3e9, 2),  # never fewer
+        ({"training": {"memory_per_task": 0.5}}, 1e8, 5),
+        ({"cluster": {"gpus_per_task": 1}}, 1e8, 20),  # where it is carried out changes nothing
+    ],
+)
+def test_a_task_has_as_many_restarts_as_its_memory_holds(
+    tables: dict[str, Any], restart_bytes: float, most: int
+) -> None:
+    spec = read_spec({"problem": {"name": "double-well"}, **tables})
+    assert most_restarts(spec, restart_bytes) == most
+    ten = Setting(0, Role.SEARCH, (block(0.1, restarts=10),))
+    sizes = [len(task.starts) for task in split_into_tasks(ten, 1, 1.0, most)]
+    assert sizes == {2: [2] * 5, 5: [5, 5]}.get(most, [10])
 
 
 def test_a_block_trains_the_starts_that_it_names() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from tuning.report.model import Report
+from tuning.report.plots.costs import costs
 from tuning.report.plots.landscape import landscape
 from tuning.report.plots.losses import losses
 from tuning.report.plots.minima import minima
 from tuning.report.plots.outcomes import outcomes
 from tuning.report.plots.sharpness import sharpness
 
-__all__ = ["landscape", "losses", "minima", "outcomes", "pictures", "sharpness"]
+__all__ = ["costs", "landscape", "losses", "minima", "outcomes", "pictures", "sharpness"]
 
 
 def pictures(report: Report) -> dict[str, bytes]:
@@ -19,6 +20,7 @@ def pictures(report: Report) -> dict[str, bytes]:
     drawn = {
         "landscape.png": landscape(report),
         "outcomes.png": outcomes(report),
+        "costs.png": costs(report),
         "losses.png": losses(report),
         "sharpness.png": sharpness(report),
         "minima.png": minima(report),

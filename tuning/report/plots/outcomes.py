@@ -1,5 +1,5 @@
 """What became of the restarts at each learning rate, one panel an optimizer, with the cliff above
-it."""
+it: its band, and points the larger, the more restarts were trained there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tuning.report.formatting import interval, number
 from tuning.report.labels import STACKS, stack
-from tuning.report.model import Report, SettingRow
+from tuning.report.model import Report, SettingRow, Status
 from tuning.report.plots.style import GREY, INK, SIZE, figure, fraction_ticks, frame, png, safe
 from tuning.report.text import sorted_settings
 from tuning.statistics.cliff import Cliff
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["outcomes"]
 
+_FITTED = "stable, fitted, and its band"
 _WIDEST = 0.15  # decades to either side: where nothing was tried nearby, the gap shows
 
 
@@ -64,7 +65,14 @@ def outcomes(report: Report) -> bytes | None:
         Patch(color=colour, label=name) for name, colour in STACKS.items() if name in seen
     ]
     handles.append(
-        Line2D([], [], color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), label="stable, fitted")
+        Line2D(
+            [],
+            [],
+            color=INK,
+            linewidth=1.6,
+            linestyle=(0, (1, 1.2)),
+            label=_FITTED,
+        )
     )
     drawn.legend(
         handles=handles[::-1],
@@ -82,6 +90,8 @@ def outcomes(report: Report) -> bytes | None:
 def _bars(ax: Axes, rows: list[SettingRow]) -> set[str]:
     """Stacked bars that meet halfway between neighbouring rates; returns which stacks have
     restarts."""
+    from matplotlib.collections import PolyCollection
+
     tried = sorted({row.learning_rate for row in rows})
     position = np.log10(tried)
     middle = (position[1:] + position[:-1]) / 2
@@ -95,15 +105,11 @@ def _bars(ax: Axes, rows: list[SettingRow]) -> set[str]:
         height = np.array([counts[name] for counts in pooled]) / totals
         if height.any():
             seen.add(name)
-        ax.bar(
-            10**left,
-            height,
-            10**right - 10**left,
-            floor,
-            align="edge",
-            color=colour,
-            edgecolor="white",
-            linewidth=0.5,
+        # One artist for all: of a bar each the layout would ask how large it is.
+        x, y = np.stack([left, left, right, right]), np.stack([floor, floor + height])
+        corners = np.stack([10**x, y[[0, 1, 1, 0]]], axis=-1).swapaxes(0, 1)
+        ax.add_collection(
+            PolyCollection(list(corners), facecolor=colour, edgecolor="white", linewidth=0.5)
         )
         floor = floor + height
     ax.plot(tried, np.zeros(len(tried)), "|", color=INK, markersize=5, clip_on=False, zorder=6)
@@ -144,7 +150,11 @@ def _marks(lane: Axes, ax: Axes, report: Report, name: str, limits: tuple[float,
             },
         )
         lane.plot(best.learning_rate, 2.5, "*", color=INK, markersize=11, clip_on=False)
-        text = f"recommended {number(best.learning_rate)}, also tried at × {number(best.margin)}"
+        text = (
+            f"recommended {number(best.learning_rate)}, also tried at × {number(best.margin)}"
+            if best.status is Status.CONFIRMED
+            else f"looks stable {number(best.learning_rate)}; × {number(best.margin)}"
+        )
         _say(lane, text, best.learning_rate, reach, 2.5, limits)
         for rate, style in ((best.learning_rate, "-"), (reach, (0, (1, 1)))):
             _line(ax, rate, style)
@@ -182,6 +192,13 @@ def _cliff(lane: Axes, ax: Axes, cliff: Cliff, limits: tuple[float, float]) -> N
         stable = [1.0 - point.fitted for point in cliff.curve]
         ax.plot(rates, stable, color="white", linewidth=3.4, alpha=0.9, zorder=5)
         ax.plot(rates, stable, color=INK, linewidth=1.6, linestyle=(0, (1, 1.2)), zorder=5)
+        band = (
+            [1.0 - point.high for point in cliff.curve],
+            [1.0 - point.low for point in cliff.curve],
+        )
+        ax.fill_between(rates, *band, color=INK, alpha=0.13, linewidth=0, zorder=4)
+        restarts = np.array([point.restarts for point in cliff.curve], dtype=float)
+        ax.scatter(rates, stable, s=30 * np.sqrt(restarts / restarts.max()), color=INK, zorder=6)
 
 
 def _line(ax: Axes, rate: float, style: str | tuple[float, tuple[float, ...]]) -> None:

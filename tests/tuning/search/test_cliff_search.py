@@ -1,0 +1,99 @@
+"""The search for the cliff as the coordinator carries it out: one answer, whatever happens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.support.made_results import same
+from tests.support.thresholds import Starts, carry_out
+from trainers.errors import InvalidInput
+from tuning.spec.job import JobSpec, read_spec
+from tuning.trial.result import SettingResult, bought_of
+from tuning.trial.setting import Role
+
+
+def spec_of(*optimizers: str, **budget: float) -> JobSpec:
+    return read_spec(
+        {
+            "problem": {"name": "single-weight"},
+            "search": {
+                "sampler": "cliff",
+                "optimizers": list(optimizers or ("gd", "momentum")),
+                "learning_rate": {"low": 1e-3, "high": 10.0},
+            },
+            "budget": budget,
+            "stability": {"margin": 1.5, "confirm": 128},
+        }
+    )
+
+
+def equal(a: Sequence[SettingResult], b: Sequence[SettingResult]) -> bool:
+    """But for when time ended the search, which no budget in restarts knows."""
+    timeless = [[replace(r, bought=None) for r in results] for results in (a, b)]
+    return len(a) == len(b) and all(map(same, *timeless))
+
+
+STARTS = Starts("logistic", 1)
+WHOLE = carry_out(spec_of(), STARTS)
+
+
+def test_each_round_has_blocks_of_two_starts_and_more_and_no_training_is_made_twice() -> None:
+    searched = [r.setting for r in WHOLE if r.setting.role.is_search]
+    assert {Role.SEARCH, Role.PROBE} == {s.role for s in searched}
+    pairs = [(s.optimizer, s.learning_rate, start) for s in searched for start in s.starts]
+    assert len(set(pairs)) == len(pairs)
+    assert min(len(s.starts) for s in searched) >= 2
+    assert sum(len(s.starts) for s in searched) <= 2 * 384
+    # Rates that people can type again.
+    assert all(float(f"{s.learning_rate:.4g}") == s.learning_rate for s in searched)
+    # Fresh starts are of no use to the search.
+    fresh = [r.setting for r in WHOLE if not r.setting.role.is_search]
+    assert fresh
+    assert min(min(s.starts) for s in fresh) > max(max(s.starts) for s in searched)
+
+
+@pytest.mark.parametrize("told", [0, 1, 5, 17, 40, 63, 81, len(WHOLE) - 1])
+def test_a_crash_changes_nothing(told: int) -> None:
+    before = carry_out(spec_of(), STARTS, until=told) if told else []
+    assert equal(before, WHOLE[:told])
+    assert equal(carry_out(spec_of(), STARTS, before), WHOLE)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nor_does_the_order_in_which_tasks_end(seed: int) -> None:
+    assert equal(carry_out(spec_of(), STARTS, order=random.Random(seed)), WHOLE)
+
+
+@pytest.mark.parametrize("when", [3, 24, 60, 100])
+def test_what_time_bought_is_bought_by_as_many_restarts(when: int) -> None:
+    """And a search that time ended goes on after a crash as if it had not."""
+    by_time = carry_out(spec_of(minutes=5.0), STARTS, out_of_time_at=when)
+    bought = bought_of(by_time)
+    assert bought is not None
+    spec = spec_of(restarts=bought + spec_of().confirmation_restarts)
+    if bought < spec.default_restarts:
+        spec = spec_of(restarts=bought)  # too little for a confirmation
+    assert equal(carry_out(spec, STARTS), by_time)
+    searched = sum(len(r.restarts) for r in by_time if r.setting.role.is_search)
+    assert searched <= bought
+    for told in (len(by_time) - 1, len(by_time) // 2):
+        if any(result.bought for result in by_time[:told]):
+            assert equal(carry_out(spec_of(minutes=5.0), STARTS, by_time[:told]), by_time)
+
+
+def test_time_that_ends_after_the_search_changes_nothing() -> None:
+    searched = sum(r.setting.role.is_search for r in WHOLE)
+    late = carry_out(spec_of(restarts=1152), STARTS, out_of_time_at=searched)
+    assert equal(late, carry_out(spec_of(restarts=1152), STARTS))
+    assert bought_of(late) is None
+
+
+def test_a_study_of_another_job_is_refused() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"trial \d of the study is not what this job tries there"
+    ):
+        carry_out(spec_of("gd", "adam", "rmsprop"), STARTS, list(reversed(WHOLE[:3])))

@@ -1,0 +1,64 @@
+"""A search by whole settings within a budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.made_results import same
+from tests.support.thresholds import Starts, carry_out
+from tuning.spec.job import JobSpec, read_spec
+from tuning.trial.result import SettingResult, bought_of, of_role
+from tuning.trial.setting import Role
+
+
+def spec_of(**budget: Any) -> JobSpec:
+    return read_spec(
+        {
+            "problem": {"name": "single-weight"},
+            "search": {"sampler": "random", "settings": 40, "in_flight": 3},
+            "training": {"restarts": 16, "steps": 100},
+            "budget": budget,
+            "stability": {"confirm": 64, "margin": 1.0},
+        }
+    )
+
+
+def searched(results: list[SettingResult]) -> int:
+    return len(of_role(results, Role.SEARCH))
+
+
+@pytest.mark.parametrize(
+    ("budget", "settings", "confirmed"),
+    [
+        ({}, 40, True),
+        ({"settings": 7}, 7, True),
+        ({"restarts": 10**6}, 40, True),
+        # 64 of them are kept for the confirmation.
+        ({"restarts": 464}, 25, True),
+        ({"steps": 46_400}, 25, True),
+        ({"restarts": 464, "settings": 9}, 9, True),
+        # Less than the default search of the cliff and a confirmation: a search it is, and no more.
+        ({"restarts": 160}, 10, False),
+        ({"restarts": 1}, 1, False),
+    ],
+)
+def test_the_least_of_what_is_given(budget: dict[str, int], settings: int, confirmed: bool) -> None:
+    results = carry_out(spec_of(**budget), Starts("narrow", 0))
+    assert searched(results) == settings
+    assert bool(of_role(results, Role.CONFIRMATION)) == confirmed
+
+
+@pytest.mark.parametrize("when", [2, 27, 35])
+def test_what_time_bought_is_bought_by_as_many_restarts(when: int) -> None:
+    starts = Starts("narrow", 0)
+    by_time = carry_out(spec_of(minutes=1.0), starts, out_of_time_at=when)
+    bought = bought_of(by_time)
+    # One more had been told when time was over, and three were in flight.
+    assert bought == 16 * searched(by_time) == 16 * (when + 4)
+    affordable = bought >= spec_of().default_restarts
+    by_restarts = carry_out(spec_of(restarts=bought + 64 * affordable), starts)
+    assert len(by_time) == len(by_restarts)
+    for a, b in zip(by_time, by_restarts, strict=True):
+        assert same(a, b) or (a.bought == bought and a.setting == b.setting)
