@@ -18,7 +18,8 @@ from trainers.torch.memory import judging_bytes, state_bytes, training_bytes  # 
 # Peak of a process that trains argv[1] restarts by argv[2], in bytes. getrusage would give the peak
 # of the process that started it where that is larger: Linux keeps it through fork and exec.
 PEAK = """
-import re, sys, torch
+import sys, torch
+from pathlib import Path
 from trainers import train
 from trainers.optimizers.torch_rule import TorchRule
 from trainers.randomness import starts
@@ -33,7 +34,8 @@ train(
     steps=12,
     batch_size=32,
 )
-print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1]))
+_, _, rest = Path("/proc/self/status").read_text().partition("VmHWM:")
+print(1024 * int(rest.split()[0]))
 """
 
 
