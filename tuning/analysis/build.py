@@ -13,7 +13,7 @@ from tuning.analysis.basin_labels import Labels
 from tuning.analysis.cliff_goal import goal_of, trained_of
 from tuning.analysis.comparisons import compare
 from tuning.analysis.distinct_minima import distinct_minima
-from tuning.analysis.explanations import explain, warnings_of
+from tuning.analysis.explanations import advice_on, explain, warnings_of
 from tuning.analysis.judgements import (
     drift,
     drifts,
@@ -106,6 +106,8 @@ def build_report(
     minima, unseen = distinct_minima(results, labels)
     # While it is searched, nothing is the best yet.
     best = None if missing else best_stable(verdict, labels, names, cliffs, spec)
+    if best is None and verdict.next:
+        missing = missing or "the search is done, as far as is told"
     return Report(
         job=spec.answer_key,
         problem=problem,
@@ -115,6 +117,8 @@ def build_report(
         rivals=of[Role.COMPARISON],
         best_stable=best,
         explanation=explain(verdict, best, tried, spec, missing=missing, learned=labels.learned),
+        advice="" if missing else advice_on(best, spec),
+        unfinished=missing,
         cliffs=cliffs,
         stopped={} if searching else _stopped(each, names, spec),
         minima=minima,

@@ -13,7 +13,7 @@ from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import restarts_needed
 
-__all__ = ["explain", "warnings_of"]
+__all__ = ["advice_on", "explain", "warnings_of"]
 
 _NOTHING_LEARNED = (
     "No restart came materially below the median loss of the starts, so no rate is recommended: "
@@ -33,14 +33,13 @@ def explain(
     """Why this rate, or why none, in a few sentences.
 
     Args:
-        search: its rows. missing: what is still to be searched, empty if nothing is.
+        search: its rows. missing: how far the job is, empty if it is done.
         learned: whether any loss is materially below the starts'.
     """
     if best is not None:
         return _why_this(verdict, best, spec)
-    if missing or verdict.next:
-        so_far = missing or "the search is done, as far as is told"
-        return f"Not finished: {so_far}, and no winner is confirmed."
+    if missing:
+        return f"Not finished: {missing}, and no winner is confirmed."
     if verdict.candidates == 0 and not learned:
         return _NOTHING_LEARNED
     if verdict.candidates == 0:
@@ -58,6 +57,12 @@ def explain(
         f"({len(verdict.refused)} tried). "
         "Lower learning_rate.low, use more settings, or allow more in [stability]."
     )
+
+
+def advice_on(best: BestStable | None, spec: JobSpec) -> str:
+    """What to do for a better answer, without capital and full stop; empty where it wants
+    nothing."""
+    return spec.advice.lower if best is None else ""
 
 
 def _limit(spec: JobSpec) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 from trainers import Basin, Dynamics, Evidence
 from tuning.report.formatting import (
@@ -17,7 +18,7 @@ from tuning.report.formatting import (
 )
 from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow, Status
-from tuning.statistics.intervals import UnseenMass
+from tuning.statistics.intervals import Rate, UnseenMass
 
 __all__ = [
     "FLAT",
@@ -33,6 +34,7 @@ __all__ = [
     "sharpness_sentences",
     "sorted_settings",
     "title",
+    "tolerances",
     "unseen_sentences",
 ]
 
@@ -76,6 +78,8 @@ def title(report: Report) -> str:
 def headline(report: Report) -> str:
     """The answer in one line."""
     best = report.best_stable
+    if report.unfinished:
+        return f"No answer yet: {plain(report.unfinished)}"
     if best is None:
         return "No stable learning rate was found"
     which = f"{number(best.learning_rate)} with {plain(best.optimizer)}"
@@ -109,16 +113,11 @@ def bounds(report: Report) -> list[str]:
             f"Confirmed with {count(best.fresh_starts)} fresh starts, at look {best.look} of "
             f"{best.looks}."
         )
-    shares = {
-        part: "not judged" if of.estimate is None else percent(of.estimate)
-        for part, of in best.trapped_at.items()
-    }
-    by_tolerance = ""
-    if len(set(shares.values())) > 1:
-        by_tolerance = "; by tolerance, in parts of the descent: " + ", ".join(
-            f"{share} at {part}" for part, share in shares.items()
-        )
-    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}{by_tolerance}.")
+    by_tolerance = tolerances(best.trapped_at)
+    lines.append(
+        f"Trapped in a local minimum: {rate(best.trapped)}"
+        + (f"; {by_tolerance}." if by_tolerance else ".")
+    )
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "
@@ -129,6 +128,18 @@ def bounds(report: Report) -> list[str]:
         where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"
         lines.append(f"Distance to the cliff at {where}: {decades(best.decades_to_cliff)}.")
     return lines
+
+
+def tolerances(trapped_at: Mapping[str, Rate]) -> str:
+    """How the trapped share depends on the tolerance, in words; empty where it does not."""
+    shares = {
+        part: "not judged" if of.estimate is None else percent(of.estimate)
+        for part, of in trapped_at.items()
+    }
+    if len(set(shares.values())) < 2:
+        return ""
+    each = ", ".join(f"{share} at {part}" for part, share in shares.items())
+    return f"by tolerance, in parts of the descent: {each}"
 
 
 def probes_sentence(report: Report) -> str | None:
