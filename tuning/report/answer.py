@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from trainers import Basin, Dynamics
-from tuning.report.formatting import count, interval, number, percent, plain, rate
+from tuning.report.formatting import count, interval, number, percent, plain, rate, tolerances
 from tuning.report.model import BestStable, Report, SettingRow, Status
-from tuning.report.text import headline, tolerances
+from tuning.report.text import headline
 from tuning.statistics.intervals import Rate
 
 __all__ = ["answer_lines", "paste_line", "short_answer"]
@@ -114,6 +114,9 @@ def _distance(best: BestStable, report: Report) -> str:
     cliff = report.cliffs.get(best.optimizer)
     if cliff is None:
         return "not known"
+    if cliff.ring is not None:
+        stable = f" alone; all stable up to {number(cliff.stable_up_to)}" * bool(cliff.stable_up_to)
+        return f"none{stable}, for P(unstable) does not only rise with the rate"
     if best.decades_to_cliff is None or cliff.estimate is None:
         return cliff.explanation
     where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"

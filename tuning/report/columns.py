@@ -39,11 +39,25 @@ class Column:
     narrow: Narrow | None = None
 
 
-def columns(rows: Sequence[SettingRow]) -> list[Column]:
-    """From left to right, for the settings `rows`: what none of them has gets no column."""
+def columns(rows: Sequence[SettingRow], *, by_validation: bool = False) -> list[Column]:
+    """From left to right, for the settings `rows`: what none of them has gets no column.
+
+    Args:
+        by_validation: whether the setting was chosen by its loss on held-out examples, which then
+            is a column in the terminal too.
+    """
     validated = any(row.validation_loss is not None for row in rows)
     seen = [d for d in Dynamics if any(row.dynamics.get(d) for row in rows)]
-    validation = [Column("validation loss", lambda row: number(row.validation_loss))]
+    held_out = Narrow(
+        "held-\nout\nloss", lambda row, wide: number(row.validation_loss, 2 + wide), (8, 7)
+    )
+    validation = [
+        Column(
+            "validation loss",
+            lambda row: number(row.validation_loss),
+            held_out if by_validation else None,
+        )
+    ]
     return [
         Column("status", lambda row: row.status),
         Column(

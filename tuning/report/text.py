@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 
 from trainers import Basin, Dynamics, Evidence
 from tuning.report.formatting import (
@@ -15,10 +14,11 @@ from tuning.report.formatting import (
     percent,
     plain,
     rate,
+    tolerances,
 )
 from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow, Status
-from tuning.statistics.intervals import Rate, UnseenMass
+from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
     "FLAT",
@@ -34,7 +34,6 @@ __all__ = [
     "sharpness_sentences",
     "sorted_settings",
     "title",
-    "tolerances",
     "unseen_sentences",
 ]
 
@@ -128,18 +127,6 @@ def bounds(report: Report) -> list[str]:
         where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"
         lines.append(f"Distance to the cliff at {where}: {decades(best.decades_to_cliff)}.")
     return lines
-
-
-def tolerances(trapped_at: Mapping[str, Rate]) -> str:
-    """How the trapped share depends on the tolerance, in words; empty where it does not."""
-    shares = {
-        part: "not judged" if of.estimate is None else percent(of.estimate)
-        for part, of in trapped_at.items()
-    }
-    if len(set(shares.values())) < 2:
-        return ""
-    each = ", ".join(f"{share} at {part}" for part, share in shares.items())
-    return f"by tolerance, in parts of the descent: {each}"
 
 
 def probes_sentence(report: Report) -> str | None:
