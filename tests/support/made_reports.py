@@ -240,7 +240,7 @@ def report(**changes: Any) -> Report:
         target=Target(0.002, "the known global minimum, and its tolerance"),
         sensitivity={"gd": 1.25, "adam(beta1=0.8)": 0.75},
         comparisons={"adam(beta1=0.8)": against("adam(beta1=0.8)")},
-        warnings=("The best rate is the highest that was tried: search higher.",),
+        warnings=("The best rate is the highest that was tried: set learning_rate.high = 300.",),
         sharpness={},
         curves={row.number: _curves(row.learning_rate) for row in rows},
         landscape=bowl(),

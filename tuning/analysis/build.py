@@ -13,14 +13,15 @@ from tuning.analysis.basin_labels import Labels
 from tuning.analysis.cliff_goal import goal_of, trained_of
 from tuning.analysis.comparisons import compare
 from tuning.analysis.distinct_minima import distinct_minima
-from tuning.analysis.explanations import advice_on, explain, warnings_of
+from tuning.analysis.explanations import explain, warnings_of
 from tuning.analysis.judgements import (
     drift,
     drifts,
     found_by,
     own_bests,
 )
-from tuning.analysis.recommendation import Verdict, judge
+from tuning.analysis.next_step import advice_on
+from tuning.analysis.recommendation import Verdict, fresh_starts, judge
 from tuning.analysis.rows import best_stable, setting_row
 from tuning.cliff.fit import fit_thresholds
 from tuning.cliff.observations import brackets
@@ -108,6 +109,14 @@ def build_report(
     best = None if missing else best_stable(verdict, labels, names, cliffs, spec)
     if best is None and verdict.next:
         missing = missing or "the search is done, as far as is told"
+    fresh = fresh_starts(results, spec)
+    advice = (
+        f"go on: surefoot resume {run.job_id}"
+        if missing
+        else advice_on(
+            verdict, best, tried, cliffs, spec, learned=labels.learned, fresh_starts=fresh
+        )
+    )
     return Report(
         job=spec.answer_key,
         problem=problem,
@@ -116,8 +125,17 @@ def build_report(
         confirmations=of[Role.CONFIRMATION],
         rivals=of[Role.COMPARISON],
         best_stable=best,
-        explanation=explain(verdict, best, tried, spec, missing=missing, learned=labels.learned),
-        advice="" if missing else advice_on(best, spec),
+        explanation=explain(
+            verdict,
+            best,
+            tried,
+            spec,
+            missing=missing,
+            learned=labels.learned,
+            advice=advice,
+            fresh_starts=fresh,
+        ),
+        advice=advice,
         unfinished=missing,
         cliffs=cliffs,
         stopped={} if searching else _stopped(each, names, spec),

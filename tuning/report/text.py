@@ -80,6 +80,8 @@ def headline(report: Report) -> str:
     if report.unfinished:
         return f"No answer yet: {plain(report.unfinished)}"
     if best is None:
+        if any(row.status.stable for row in report.settings):
+            return "No learning rate was found that learns"
         return "No stable learning rate was found"
     which = f"{number(best.learning_rate)} with {plain(best.optimizer)}"
     if best.status is not Status.CONFIRMED:
