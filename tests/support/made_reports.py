@@ -221,6 +221,8 @@ def report(**changes: Any) -> Report:
         rivals=(row(14, "adam(beta1=0.8)", 0.3, fresh, role="comparison"),),
         best_stable=best,
         explanation="Of 3 settings that looked stable this one has the least expected cost.",
+        advice="",
+        unfinished="",
         stopped={},
         cliffs={name: fit_cliff(name, RATES, verdicts, 0.05, 0.95, 0) for name in names},
         minima=(
@@ -238,7 +240,7 @@ def report(**changes: Any) -> Report:
         target=Target(0.002, "the known global minimum, and its tolerance"),
         sensitivity={"gd": 1.25, "adam(beta1=0.8)": 0.75},
         comparisons={"adam(beta1=0.8)": against("adam(beta1=0.8)")},
-        warnings=("The best rate is the highest that was tried: search higher.",),
+        warnings=("The best rate is the highest that was tried: set learning_rate.high = 300.",),
         sharpness={},
         curves={row.number: _curves(row.learning_rate) for row in rows},
         landscape=bowl(),
@@ -319,6 +321,7 @@ def no_stable() -> Report:
         unseen=None,
         comparisons={},
         explanation="No setting from 0.003 to 3 is stable.",
+        advice="lower learning_rate.low to 3e-05",
         cliffs={"gd": cliff},
         best_loss=None,
         best_loss_is_known=False,
@@ -353,6 +356,7 @@ def unconfirmed() -> Report:
             unstable_upper_at_margin=None,
         ),
         explanation="Not so: 62 fresh starts are too few to tell.",
+        advice="set stability.confirm = 64",
     )
 
 

@@ -20,7 +20,8 @@ from tuning.analysis.judgements import (
     found_by,
     own_bests,
 )
-from tuning.analysis.recommendation import Verdict, judge
+from tuning.analysis.next_step import advice_on
+from tuning.analysis.recommendation import Verdict, fresh_starts, judge
 from tuning.analysis.rows import best_stable, setting_row
 from tuning.cliff.fit import fit_thresholds
 from tuning.cliff.observations import brackets
@@ -106,6 +107,16 @@ def build_report(
     minima, unseen = distinct_minima(results, labels)
     # While it is searched, nothing is the best yet.
     best = None if missing else best_stable(verdict, labels, names, cliffs, spec)
+    if best is None and verdict.next:
+        missing = missing or "the search is done, as far as is told"
+    fresh = fresh_starts(results, spec)
+    advice = (
+        f"go on: surefoot resume {run.job_id}"
+        if missing
+        else advice_on(
+            verdict, best, tried, cliffs, spec, learned=labels.learned, fresh_starts=fresh
+        )
+    )
     return Report(
         job=spec.answer_key,
         problem=problem,
@@ -114,7 +125,18 @@ def build_report(
         confirmations=of[Role.CONFIRMATION],
         rivals=of[Role.COMPARISON],
         best_stable=best,
-        explanation=explain(verdict, best, tried, spec, missing=missing, learned=labels.learned),
+        explanation=explain(
+            verdict,
+            best,
+            tried,
+            spec,
+            missing=missing,
+            learned=labels.learned,
+            advice=advice,
+            fresh_starts=fresh,
+        ),
+        advice=advice,
+        unfinished=missing,
         cliffs=cliffs,
         stopped={} if searching else _stopped(each, names, spec),
         minima=minima,

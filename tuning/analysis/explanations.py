@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from tuning.analysis.next_step import lower_end, more_starts, range_advice, upper_end
 from tuning.analysis.recommendation import TRIES, Verdict, starts_needed
 from tuning.report.model import BestStable, Minimum, SettingRow, Status
 from tuning.spec.job import JobSpec
@@ -17,7 +16,7 @@ __all__ = ["explain", "warnings_of"]
 
 _NOTHING_LEARNED = (
     "No restart came materially below the median loss of the starts, so no rate is recommended: "
-    "widen learning_rate, train for more steps, or look at the problem's loss and gradient."
+    "{}; or else look at the problem's loss and gradient."
 )
 
 
@@ -29,20 +28,23 @@ def explain(
     *,
     missing: str,
     learned: bool,
+    advice: str,
+    fresh_starts: int,
 ) -> str:
     """Why this rate, or why none, in a few sentences.
 
     Args:
-        search: its rows. missing: what is still to be searched, empty if nothing is.
-        learned: whether any loss is materially below the starts'.
+        search: its rows. missing: how far the job is, empty if it is done.
+        learned: whether any loss is materially below the starts'. advice: what to do.
+        fresh_starts: how many there were for the confirmation.
     """
     if best is not None:
-        return _why_this(verdict, best, spec)
-    if missing or verdict.next:
-        so_far = missing or "the search is done, as far as is told"
-        return f"Not finished: {so_far}, and no winner is confirmed."
+        return _why_this(verdict, best, spec, fresh_starts)
+    if missing:
+        return f"Not finished: {missing}, and no winner is confirmed."
     if verdict.candidates == 0 and not learned:
-        return _NOTHING_LEARNED
+        return _NOTHING_LEARNED.format(advice)
+    or_else = f"{_sentence(advice)}, or allow more in [stability]."
     if verdict.candidates == 0:
         least = min(search, key=lambda r: (r.unstable.count / r.unstable.total, r.learning_rate))
         low, high = spec.search.learning_rate.low, spec.search.learning_rate.high
@@ -51,13 +53,18 @@ def explain(
             f"{spec.stability.margin:g}: P(unstable) must be {_limit(spec)}. "
             f"The least unstable was {least.optimizer} at {least.learning_rate:.3g} "
             f"with {least.unstable.count} of {least.unstable.total} restarts unstable. "
-            f"{spec.advice.lower}, or allow more in [stability]."
+            f"{or_else}"
         )
     return (
         f"{verdict.candidates} settings looked stable, but none held on fresh starts "
         f"({len(verdict.refused)} tried). "
-        "Lower learning_rate.low, use more settings, or allow more in [stability]."
+        f"{or_else}"
     )
+
+
+def _sentence(words: str) -> str:
+    """With a capital."""
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _limit(spec: JobSpec) -> str:
@@ -65,7 +72,7 @@ def _limit(spec: JobSpec) -> str:
     return f"at most {limit:g} % at {confidence:g} % confidence"
 
 
-def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
+def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec, fresh_starts: int) -> str:
     by_validation = spec.stability.choose_by == "validation"
     criterion = "lowest validation loss" if by_validation else "least expected cost"
     if best.cost is None and not by_validation:
@@ -81,7 +88,7 @@ def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
         safe = f", safe up to {best.margin:g} times them," if best.margin > 1 else ""
         chosen = f"f the rates below each optimizer's cliff{safe} this one has the {criterion}"
     if best.status is not Status.CONFIRMED:
-        return f"Not confirmed: o{chosen}{_why_unconfirmed(verdict, best, spec)}"
+        return f"Not confirmed: o{chosen}{_why_unconfirmed(verdict, best, spec, fresh_starts)}"
     at_margin = and_margin = ""
     if (above := best.unstable_at_margin) is not None and best.margin > 1:
         at_margin = f", {above.count} of {above.total} at {best.margin:g} times it"
@@ -93,10 +100,10 @@ def _why_this(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
     )
 
 
-def _why_unconfirmed(verdict: Verdict, best: BestStable, spec: JobSpec) -> str:
-    left = spec.fresh_starts - sum(trial.starts for trial in verdict.refused)
-    if not spec.fresh_starts:
-        why = f". {spec.advice.confirm}."
+def _why_unconfirmed(verdict: Verdict, best: BestStable, spec: JobSpec, fresh_starts: int) -> str:
+    left = fresh_starts - sum(trial.starts for trial in verdict.refused)
+    if not fresh_starts:
+        why = f". {_sentence(spec.advice.confirm)}."
     elif not verdict.refused:
         why = f". {left} fresh starts are too few to confirm any."
     elif len(verdict.refused) < TRIES:
@@ -140,55 +147,39 @@ def warnings_of(
     if problem["known_minimum"] is not None and not known:
         out.append(
             f"The problem's known_minimum, {problem['known_minimum']:g}, is not its minimum: lower "
-            "losses were found. Labels are relative to the best one found by this job."
+            "losses were found. Labels are relative to the best one found by this job. Correct it, "
+            "or make it None."
         )
     if not learned:
-        out.append(_NOTHING_LEARNED)
+        out.append(_NOTHING_LEARNED.format(range_advice(search, spec, learned=False)))
     out.extend(f"{unseen}." for unseen in spec.advice.unseen)
     if problem.get("task_was_guessed"):
-        out.append(f"The task was guessed: {problem['task']}, {problem['guess_reason']}")
+        out.append(
+            f"The task was guessed: {problem['task']}, {problem['guess_reason']}. Set "
+            f'problem.task = "{problem["task"]}" if it is right.'
+        )
     out.extend(_too_few(spec))
     if best is not None:
-        mine = sorted({r.learning_rate for r in search if r.optimizer == best.optimizer})
-        if best.learning_rate == mine[-1]:
-            out.append("The best rate is the highest that was tried: search higher.")
-        if best.learning_rate == mine[0]:
-            out.append("The best rate is the lowest that was tried: search lower.")
-        failing = cliffs[best.optimizer].lowest_failing
-        if failing is not None and failing < best.learning_rate:
-            out.append(
-                f"A lower rate than the best one failed: {failing:.3g}. "
-                "The boundary of stability is ragged here."
-            )
-        near = best.decades_to_cliff
-        if near is not None and near < np.log10(best.margin) + 0.1 and not spec.seeks_cliff:
-            out.append(
-                f"The best rate is at the edge of stability: its cliff is {near:.2f} decades off."
-            )
-    unstable = sum(r.unstable.count > 0.5 * r.unstable.total for r in search)
-    if learned and unstable > 0.5 * len(search) and not spec.seeks_cliff:
-        out.append(
-            f"In {unstable} of {len(search)} settings most restarts were unstable: "
-            f"{spec.advice.less}."
-        )
+        ends = (upper_end(best, search, cliffs, spec), lower_end(best, search, spec))
+        out.extend(f"{what}: {to_do}." for what, to_do in filter(None, ends))
     out.extend(_not_known(search, spec))
     undecided = sum(r.basins["undetermined"] for r in search)
     placed = sum(sum(r.basins.values()) for r in search)
     if undecided > 0.1 * placed:
         out.append(
             f"{undecided} of {placed} restarts are not judged: the bottom below them is known too "
-            f"little to tell trapped from not. {spec.advice.judge}."
+            f"little to tell trapped from not. {_sentence(spec.advice.judge)}."
         )
     if drift is not None:
         out.append(
             "J* is the best that was found, and half of the starts did not find it: more of them "
             f"may find a lower one. If it fell by the tolerance, {100 * drift:.0f} % of the labels "
-            "would change. Compare the trapped rates by tolerance."
+            f"would change. Compare the trapped rates by tolerance, or {more_starts(spec)}."
         )
     if problem["known_minimum"] is None and minima:
         out.append(
-            "The global minimum is not known: "
-            "labels are relative to the best one found by this job."
+            "The global minimum is not known: labels are relative to the best one found by this "
+            "job. If it is known, let the problem say its known_minimum."
         )
     out.extend(_beyond_curvature(spec, cliffs, minima))
     return tuple(out)
@@ -201,14 +192,15 @@ def _too_few(spec: JobSpec) -> list[str]:
     needed = restarts_needed(limits.max_unstable, limits.confidence)
     if spec.training.restarts < needed and not spec.seeks_cliff:
         out.append(
-            f"{spec.training.restarts} restarts {shown}; {needed} can. Candidates were those "
-            "without one unstable restart, and fresh starts decide."
+            f"{spec.training.restarts} restarts {shown}; {needed} can: {more_starts(spec)}. "
+            "Candidates were those without one unstable restart, and fresh starts "
+            "decide."
         )
     fresh = starts_needed(spec)
-    if limits.confirm < fresh:
+    if spec.advice.fresh and limits.confirm < fresh:
         out.append(
-            f"{limits.confirm} fresh starts {shown}, so nothing is confirmed; {fresh} can: set "
-            f"stability.confirm to that or more."
+            f"{limits.confirm} fresh starts {shown}, so nothing is confirmed; {fresh} can: "
+            f"{spec.advice.fresh.format(fresh)}."
         )
     return out
 
@@ -221,8 +213,8 @@ def _not_known(search: Sequence[SettingRow], spec: JobSpec) -> list[str]:
     return [
         f"Whether {unknown} of {total} restarts have fallen is not known: they hover higher than "
         f"{spec.stability.max_hover:g} of the descent without progress, and losses alone do not "
-        "tell swings from noise. In bounds and cliffs they count as unstable. Losses over all "
-        "examples hover less than those of single batches."
+        "tell swings from noise. In bounds and cliffs they count as unstable. Give losses over all "
+        "examples, which hover less than those of single batches."
     ]
 
 
@@ -247,6 +239,6 @@ def _beyond_curvature(
             out.append(
                 f"{rule.label} seems stable up to {cliff.low:.3g}, though the flattest minimum "
                 f"found allows only {limit:.3g}: restarts may be far from any minimum still. "
-                "Train for more steps."
+                f"{_sentence(spec.advice.steps)}."
             )
     return out

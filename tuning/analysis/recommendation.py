@@ -18,7 +18,7 @@ from tuning.statistics.sequential import SequentialTest, sequential_test
 from tuning.trial.result import SettingResult, bought_of, of_role
 from tuning.trial.setting import Block, Role, Setting
 
-__all__ = ["TRIES", "Verdict", "judge", "starts_needed"]
+__all__ = ["TRIES", "Verdict", "fresh_starts", "judge", "starts_needed"]
 
 #: Candidates that are tried at most: a third would have next to nothing left of the error.
 TRIES = 2
@@ -103,7 +103,7 @@ def judge(results: Sequence[SettingResult], labels: Labels, spec: JobSpec) -> Ve
 
     searched = (r for r in results if r.setting.role.is_search)
     first = 1 + max((start for r in searched for start in r.setting.starts), default=-1)
-    left, alpha = _fresh_starts(results, spec), 1.0 - spec.stability.confidence
+    left, alpha = fresh_starts(results, spec), 1.0 - spec.stability.confidence
     share = FIRST_SHARE * alpha
     while len(refused) < TRIES and (candidate := nominee()) is not None:
         test = _affordable(left, share, spec)
@@ -138,7 +138,7 @@ def _affordable(starts: int, share: float, spec: JobSpec) -> SequentialTest | No
     return test if test.can_accept else None
 
 
-def _fresh_starts(results: Sequence[SettingResult], spec: JobSpec) -> int:
+def fresh_starts(results: Sequence[SettingResult], spec: JobSpec) -> int:
     """How many there are in all; none after a search that time cut short before it was of any use
     (as `JobSpec.fresh_starts` has it for a budget of as many restarts)."""
     bought = bought_of(results)

@@ -62,7 +62,7 @@ def print_lines(
         time.sleep(_POLL_SECONDS)
 
 
-def follow(job: SubmittedJob, *, quiet: bool, as_json: bool) -> ExitCode:
+def follow(job: SubmittedJob, *, quiet: bool, as_json: bool, full: bool = False) -> ExitCode:
     """Follow the job to its end and show its report; returns the exit code. Ctrl-C leaves it to
     itself."""
     try:
@@ -73,10 +73,10 @@ def follow(job: SubmittedJob, *, quiet: bool, as_json: bool) -> ExitCode:
             err=True,
         )
         return ExitCode.INTERRUPTED
-    return _end(job, quiet=quiet, as_json=as_json)
+    return _end(job, quiet=quiet, as_json=as_json, full=full)
 
 
-def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> ExitCode:
+def _end(job: SubmittedJob, *, quiet: bool, as_json: bool, full: bool) -> ExitCode:
     state = job.status()
     if state is State.STOPPED:
         click.echo(
@@ -96,8 +96,9 @@ def _end(job: SubmittedJob, *, quiet: bool, as_json: bool) -> ExitCode:
 
         from tuning.report.terminal import show
 
-        show(report, Console(highlight=False))
-        click.echo(f"\nHTML report: surefoot report {job.id} --format html --output {REPORT_PAGE}")
+        tables = f"surefoot report {job.id} --full"
+        show(report, Console(highlight=False), full=full, tables=tables)
+        click.echo(f"HTML report: surefoot report {job.id} --format html --output {REPORT_PAGE}")
         if url := _mlflow_view(job):
             click.echo(f"MLflow runs: {url}")
     return ExitCode.DONE if report.best_stable is not None else ExitCode.NONE_STABLE

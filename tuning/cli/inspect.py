@@ -11,8 +11,9 @@ import click
 
 from trainers.errors import InvalidInput, in_brief
 from tuning.cli.exit_codes import ExitCode
-from tuning.cli.hand_over import form_option, hand_over, output_option
-from tuning.jobs.files import FAILURE, MLFLOW_MISSING
+from tuning.cli.hand_over import form_option, full_option, hand_over, output_option
+from tuning.jobs.base import State
+from tuning.jobs.files import ANSWER, FAILURE, MLFLOW_MISSING
 
 if TYPE_CHECKING:
     from trainers._plugins import Listed
@@ -77,7 +78,7 @@ def check(job_file: str, as_json: bool) -> ExitCode:
 @click.option("--local", is_flag=True, help="The jobs on this machine, though a cluster is named.")
 @json_option
 def list_jobs(owner: str | None, local: bool, as_json: bool) -> ExitCode:
-    """List the jobs, the oldest first.
+    """List the jobs, the oldest first, each with its answer if it is done.
 
     Those of the cluster, if SUREFOOT_STORAGE_URL names its database; else those on this machine.
     """
@@ -93,19 +94,31 @@ def list_jobs(owner: str | None, local: bool, as_json: bool) -> ExitCode:
         return ExitCode.DONE
     if not rows:
         click.echo(f"no jobs in {LocalJobs().folder if database is None else 'the cluster'}")
+    widest = max((len(row["id"]) for row in rows), default=0)
     for row in rows:
-        created = row["created"][:19].replace("T", " ")
+        created = row["created"][:16].replace("T", " ")
         of = row.get("settings") or "?"
         more = "" if database is None else f"  {row['done']:>4}/{of}  {row['owner']}"
-        click.echo(f"{row['id']:32} {row['state']:12} {created}{more}")
+        line = f"{row['id']:{widest}}  {row['state']:8} {created}{more}  {row['answer'] or ''}"
+        click.echo(line.rstrip())
     return ExitCode.DONE
 
 
 def _local_rows(home: LocalJobs) -> list[dict[str, Any]]:
     return [
-        {"id": job.id, "state": job.state.value, "created": job.header["created"]}
+        {
+            "id": job.id,
+            "state": (state := job.state).value,
+            "created": job.header["created"],
+            "answer": _answer(job.read(ANSWER), state),
+        }
         for job in home.jobs()
     ]
+
+
+def _answer(written: str | None, state: State) -> str | None:
+    """What a job's file says, if that is of a job that is done."""
+    return written.strip() if written and state is State.DONE else None
 
 
 def _cluster_rows(database: ClusterJobs, owner: str | None) -> list[dict[str, Any]]:
@@ -119,6 +132,7 @@ def _cluster_rows(database: ClusterJobs, owner: str | None) -> list[dict[str, An
             "created": entry.created.isoformat(),
             "owner": entry.owner,
             "settings": entry.settings or None,
+            "answer": _answer(entry.answer, entry.state),
             "done": min(told.get(entry.id, 0), entry.settings or sys.maxsize),
         }
         for entry in database.entries(owner=owner)
@@ -155,15 +169,16 @@ def _count(study: StudyStore) -> int:
 @job_argument
 @form_option
 @output_option
-def report(job_id: str, form: str, output: str | None) -> ExitCode:
-    """Print a job's report, or write it to a file.
+@full_option
+def report(job_id: str, form: str, output: str | None, full: bool) -> ExitCode:
+    """Print a job's answer, or its whole report, or write either to a file.
 
     Where the job file has `sharpness_every = 50` under [training], the report shows the sharpness
     along the way, every 50 steps: html as a picture, json as curves.
     """
     from tuning.runner.local_api import load_report
 
-    hand_over(load_report(job_id), form or "table", output)
+    hand_over(load_report(job_id), form or "table", output, full=full)
     return ExitCode.DONE
 
 

@@ -16,6 +16,7 @@ import click
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from tuning.cli.cluster import CLUSTER_COMMANDS
 from tuning.cli.exit_codes import ExitCode
+from tuning.cli.hand_over import full_option
 from tuning.cli.inspect import COMMANDS, job_argument, json_option, say_remarks, summary
 from tuning.cli.one_restart import RESTART_COMMANDS
 from tuning.cli.own_results import RESULTS_COMMANDS
@@ -69,9 +70,10 @@ def cli() -> None:
 @click.argument("job_file", metavar="JOB.toml")
 @workers_option
 @quiet_option
+@full_option
 @json_option
-def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
-    """Run a job on this machine: progress, then the report."""
+def run(job_file: str, workers: Any, quiet: bool, full: bool, as_json: bool) -> ExitCode:
+    """Run a job on this machine: progress, then the answer and where the rest is."""
     from tuning.jobs.local import LocalJobs
     from tuning.runner.local_api import create_job, prepare
     from tuning.spec.job import folder_of
@@ -81,15 +83,16 @@ def run(job_file: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
     if not quiet:
         say_remarks(remarks)
     job = create_job(LocalJobs(), spec, problem, folder_of(job_file))
-    return _carry_through(job, workers, quiet, as_json)
+    return _carry_through(job, workers, quiet, full, as_json)
 
 
 @cli.command()
 @job_argument
 @workers_option
 @quiet_option
+@full_option
 @json_option
-def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
+def resume(job_id: str, workers: Any, quiet: bool, full: bool, as_json: bool) -> ExitCode:
     """Go on with a job that was cut off; complete what MLflow lacks of one that is done.
 
     A job of the cluster goes on there, and is followed as by `submit`.
@@ -98,17 +101,17 @@ def resume(job_id: str, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
 
     job = find_job(job_id)
     if job.on_this_machine:
-        return _carry_through(job, workers, quiet, as_json)
+        return _carry_through(job, workers, quiet, full, as_json)
     if workers is not None:
         raise InvalidInput(f"job {job_id} is on the cluster, which has its own workers")
     from tuning.cli.follow import follow, submitted
 
     again = submitted(job)
     again.resume()
-    return follow(again, quiet=quiet, as_json=as_json)
+    return follow(again, quiet=quiet, full=full, as_json=as_json)
 
 
-def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCode:
+def _carry_through(job: Job, workers: Any, quiet: bool, full: bool, as_json: bool) -> ExitCode:
     from rich.console import Console
 
     from tuning.errors import LeaseLost, Unreachable
@@ -132,7 +135,7 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCo
             )
     except KeyboardInterrupt as end:
         if isinstance(end, EndedEarly) and end.report is not None:
-            _show_early(end.report, console, quiet, as_json)
+            _show_early(end.report, console, quiet, full, as_json)
         click.echo(
             f"surefoot: interrupted; what was done is kept. Go on with: surefoot resume {job.id}",
             err=True,
@@ -151,18 +154,18 @@ def _carry_through(job: Job, workers: Any, quiet: bool, as_json: bool) -> ExitCo
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
-        _show(report, job, console, quiet)
+        _show(report, job, console, quiet, full)
     return ExitCode.DONE if report.best_stable is not None else ExitCode.NONE_STABLE
 
 
-def _show_early(report: Report, console: Any, quiet: bool, as_json: bool) -> None:
+def _show_early(report: Report, console: Any, quiet: bool, full: bool, as_json: bool) -> None:
     """Of a job that was asked to end: nothing of it has been written yet."""
     from tuning.report.terminal import show
 
     if as_json:
         click.echo(report.to_json(), nl=False)
     elif not quiet:
-        show(report, console)
+        show(report, console, full=full)
 
 
 def _stdout_aside(aside: bool) -> AbstractContextManager[object]:
@@ -176,12 +179,11 @@ def _display(console: Any, spec: JobSpec, quiet: bool) -> AbstractContextManager
     return nullcontext() if quiet else shown(console, spec)
 
 
-def _show(report: Report, job: Job, console: Any, quiet: bool) -> None:
+def _show(report: Report, job: Job, console: Any, quiet: bool, full: bool) -> None:
     from tuning.report.terminal import show
 
     if not quiet:
-        show(report, console)
-        console.print()
+        show(report, console, full=full, tables=f"{_command()} report {job.id} --full")
     click.echo(f"HTML report: {os.path.join(job.place, REPORT_PAGE)}")
     url = job.read(MLFLOW_URL)
     if url is not None:

@@ -8,7 +8,7 @@ import click
 
 from trainers.errors import InvalidInput
 from tuning.cli.exit_codes import ExitCode
-from tuning.cli.hand_over import form_option, hand_over, output_option
+from tuning.cli.hand_over import form_option, full_option, hand_over, output_option
 from tuning.cli.inspect import json_option
 
 __all__ = ["RESULTS_COMMANDS"]
@@ -22,6 +22,7 @@ __all__ = ["RESULTS_COMMANDS"]
 @click.option("--margin", type=float, help="As in [stability]; default: 2.")
 @click.option("--known-minimum", type=float, help="The lowest loss there is, if it is known.")
 @click.option("--steps", type=int, help="That each training took, for the cost.")
+@full_option
 @json_option
 def verdict(
     results: str,
@@ -31,6 +32,7 @@ def verdict(
     margin: float | None,
     known_minimum: float | None,
     steps: int | None,
+    full: bool,
     as_json: bool,
 ) -> ExitCode:
     """Report on trainings of your own: a .csv, .parquet or .json file with a row for each.
@@ -50,7 +52,7 @@ def verdict(
         known_minimum=known_minimum,
         steps=steps,
     )
-    hand_over(report, "json" if as_json else form or "table", output)
+    hand_over(report, "json" if as_json else form or "table", output, full=full)
     return ExitCode.NONE_STABLE if report.best_stable is None else ExitCode.DONE
 
 

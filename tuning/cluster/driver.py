@@ -87,7 +87,7 @@ def _carry_through(job: ClusterJob, job_log: JobLog) -> None:
 
     def listen(progress: Progress) -> None:
         lines(progress)
-        if progress.finished:
+        if progress.finished and progress.writing is None:
             job_log.say("writing the report, and what MLflow lacks")
 
     share = Share(spec.cluster.max_tasks, lambda: heartbeat.active)

@@ -5,6 +5,7 @@ from __future__ import annotations
 HEADER = "job.json"  # the job file, facts of the problem, when and where it was made
 PROBLEM = "problem.pkl"  # a problem that was given as an object
 REPORT = "report.json"  # that it is there says that the job is done
+ANSWER = "answer.txt"  # the report's, in a few words
 REPORT_PAGE = "report.html"
 SETTINGS_TABLE = "settings.csv"
 MODEL = "model.txt"  # of a job whose problem is a module: its layers

@@ -66,6 +66,7 @@ class Entry:
     complete: bool
     reported: bool
     failed: bool
+    answer: str | None = None  # in a few words, of a job that is done
     holder: Holder | None = None
 
     @property

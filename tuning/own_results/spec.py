@@ -78,10 +78,13 @@ class ResultsSpec(JobSpec):
     def advice(self) -> Advice:
         """What to do about the answer, for who trains with scripts of their own."""
         return Advice(
-            lower="Train at lower rates",
-            less="the rates that matter are lower",
-            judge="Losses alone tell who reached the lowest one only where that is known: give "
-            "known_minimum, if it is; who is trapped they do not tell",
+            down_to="train at rates down to {:.3g}",
+            up_to="train at rates up to {:.3g} and leave the higher ones out",
+            steps="train for more steps",
+            starts="train {} seeds at each rate",
+            judge="give known_minimum, if it is known: losses alone tell who reached the lowest "
+            "one only then, and who is trapped they do not tell",
+            fresh="",
             confirm=self._to_confirm,
             unseen=self._unseen,
         )
@@ -93,7 +96,7 @@ class ResultsSpec(JobSpec):
         at = "it" if limits.margin == 1 else f"it and at {limits.margin:g} times it"
         each, both = ("", "") if limits.margin == 1 else (" at each", " at both")
         return (
-            f"To confirm it, train {none} new seeds at {at}: if none is unstable, P(unstable) is "
+            f"to confirm it, train {none} new seeds at {at}: if none is unstable, P(unstable) is "
             f"at most {100 * limits.max_unstable:g} % at {100 * limits.confidence:g} % "
             f"confidence{both}; of {some}{each}, {_MAY_FALL} may be"
         )

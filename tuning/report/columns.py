@@ -39,11 +39,26 @@ class Column:
     narrow: Narrow | None = None
 
 
-def columns(rows: Sequence[SettingRow]) -> list[Column]:
-    """From left to right, for the settings `rows`: what none of them has gets no column."""
+def columns(rows: Sequence[SettingRow], *, by_validation: bool = False) -> list[Column]:
+    """From left to right, for the settings `rows`: what none of them has gets no column.
+
+    Args:
+        by_validation: whether the setting was chosen by its loss on held-out examples: a terminal,
+            which has not room for both, shows that in the place of the cost.
+    """
     validated = any(row.validation_loss is not None for row in rows)
     seen = [d for d in Dynamics if any(row.dynamics.get(d) for row in rows)]
-    validation = [Column("validation loss", lambda row: number(row.validation_loss))]
+    held_out = Narrow(
+        "held-\nout\nloss", lambda row, wide: number(row.validation_loss, 2 + wide), (8, 7)
+    )
+    cost = Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (7, 6))
+    validation = [
+        Column(
+            "validation loss",
+            lambda row: number(row.validation_loss),
+            held_out if by_validation else None,
+        )
+    ]
     return [
         Column("status", lambda row: row.status),
         Column(
@@ -77,11 +92,7 @@ def columns(rows: Sequence[SettingRow]) -> list[Column]:
         ),
         *(validation if validated else []),
         Column("reached target", lambda row: f"{row.reached}/{row.restarts}"),
-        Column(
-            "cost",
-            lambda row: number(row.cost),
-            Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (7, 6)),
-        ),
+        Column("cost", lambda row: number(row.cost), None if by_validation else cost),
     ]
 
 

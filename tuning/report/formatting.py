@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from tuning.statistics.intervals import Rate
 
@@ -18,6 +19,7 @@ __all__ = [
     "rate_cell",
     "seconds",
     "short_percent",
+    "tolerances",
 ]
 
 MISSING = "–"
@@ -81,6 +83,18 @@ def rate_cell(value: Rate, *, short: bool = False) -> str:
     undecided = f", {value.undecided}?" if value.undecided else ""
     bounds = f"[{_percent(value.low, digits)}, {_percent(value.high, digits)}]"
     return f"{_percent(value.estimate, digits)} {bounds} ({value.count}/{value.total}{undecided})"
+
+
+def tolerances(trapped_at: Mapping[str, Rate]) -> str:
+    """How the trapped share depends on the tolerance, in words; empty where it does not."""
+    shares = {
+        part: "not judged" if of.estimate is None else percent(of.estimate)
+        for part, of in trapped_at.items()
+    }
+    if len(set(shares.values())) < 2:
+        return ""
+    each = ", ".join(f"{share} at {part}" for part, share in shares.items())
+    return f"by tolerance, in parts of the descent: {each}"
 
 
 def _nothing(value: Rate) -> bool:

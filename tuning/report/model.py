@@ -111,6 +111,8 @@ class Report:
             were chosen for how they did elsewhere; their counts stand for no others.
         rivals: likewise, each other optimizer's best on the winner's fresh starts.
         best_stable: the recommended setting, or None; `explanation` says why in a sentence or two.
+        advice: what to do for a better answer, without capital and full stop; empty where the
+            answer wants nothing. unfinished: what is still to be done, empty where nothing is.
         cliffs: by optimizer. stopped: likewise, why a search for its cliff ended.
         minima: distinct, the lowest first. unseen: what may be missing.
         best_loss: J*. best_loss_is_known: whether the problem knows it; else it is the best found.
@@ -134,6 +136,8 @@ class Report:
     rivals: tuple[SettingRow, ...]
     best_stable: BestStable | None
     explanation: str
+    advice: str
+    unfinished: str
     cliffs: Mapping[str, Cliff]
     stopped: Mapping[str, str]
     minima: tuple[Minimum, ...]

@@ -1,11 +1,12 @@
-"""The report in a terminal."""
+"""The report in a terminal: the answer, and on request the tables that it rests on."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from tuning.report.answer import answer_lines
 from tuning.report.columns import columns
 from tuning.report.formatting import count, number, plain
 from tuning.report.labels import MARKS
@@ -32,16 +33,25 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["print_report", "show", "text"]
+__all__ = ["print_answer", "print_report", "show", "text"]
 
 _MINIMA = 12
 _WIDE = 96  # columns from which all numbers of a setting fit
 _NARROWEST = 80  # in fewer, columns would be cut off; a terminal that is narrower wraps
+# Read on light and on dark ground alike, as yellow, cyan and blue are not.
+_SURE, _UNSURE = "bold green", "bold magenta"
 
 
-def text(report: Report, width: int = 100, *, colour: bool = False) -> str:
-    """The report in lines of at most `width` characters, at least 80; with ANSI colours if asked
-    for."""
+def text(
+    report: Report,
+    width: int = 100,
+    *,
+    colour: bool = False,
+    full: bool = True,
+    tables: str = "--full",
+) -> str:
+    """The report in lines of at most `width` characters, at least 80: all of it, or the answer
+    alone, which says with `tables` how to ask for the rest; with ANSI colours if asked for."""
     from rich.console import Console
 
     buffer = io.StringIO()
@@ -54,25 +64,62 @@ def text(report: Report, width: int = 100, *, colour: bool = False) -> str:
         legacy_windows=False,
         _environ={},
     )
-    print_report(report, console)
+    if full:
+        print_report(report, console)
+    else:
+        print_answer(report, console, tables)
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
 
 
-def show(report: Report, console: Console) -> None:
-    """Print the report to a terminal as it can take it; to a file or a pipe as `text`."""
-    if console.is_terminal:
+def show(report: Report, console: Console, *, full: bool = False, tables: str = "--full") -> None:
+    """Print the answer, or with `full` the tables too, to a terminal as it can take it; to a file
+    or a pipe as `text`.
+
+    Args:
+        tables: how they are asked for, in words to type.
+    """
+    if not console.is_terminal:
+        console.file.write(text(report, console.width, full=full, tables=tables))
+    elif full:
         print_report(report, console)
     else:
-        console.file.write(text(report, console.width))
+        print_answer(report, console, tables)
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print the report: the answer, then what it rests on."""
+def print_answer(report: Report, console: Console, tables: str = "--full") -> None:
+    """Print the warnings and, last, so that nothing scrolls it away, the answer in five lines."""
+    say = _sayer(console)
+    console.width = max(_NARROWEST, console.width)
+    say(title(report), "bold")
+    say(f"every setting, the cliffs, the minima: {tables}", "dim")
+    for warning in report.warnings:
+        say(f"! {plain(warning)}", indent=2)
+    first, *others = answer_lines(report)
+    say(first, _headline_style(report))
+    for line in others:
+        say(line, indent=2)
+
+
+def _sayer(console: Console) -> Callable[..., None]:
+    """What prints a line, in a style and indented."""
     from rich.padding import Padding
     from rich.text import Text
 
     def say(line: str, style: str = "", indent: int = 0) -> None:
         console.print(Padding(Text(line, style=style), (0, 0, 0, indent)), highlight=False)
+
+    return say
+
+
+def _headline_style(report: Report) -> str:
+    best = report.best_stable
+    return _SURE if best is not None and best.status is Status.CONFIRMED else _UNSURE
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the report: the answer, then what it rests on."""
+    say = _sayer(console)
+    by_validation = report.job.get("stability", {}).get("choose_by") == "validation"
 
     def section(name: str, lines: Iterable[str] = (), mark: str = "") -> None:
         say("")
@@ -82,22 +129,22 @@ def print_report(report: Report, console: Console) -> None:
 
     console.width = max(_NARROWEST, console.width)
     say(title(report), "bold")
-    best = report.best_stable
-    sure = best is not None and best.status is Status.CONFIRMED
-    say(headline(report), "bold green" if sure else "bold yellow")
+    say(headline(report), _headline_style(report))
     for line in bounds(report):
         say(line, indent=2)
     say(plain(report.explanation), indent=2)
     if report.warnings:
         section("Warnings", (plain(warning) for warning in report.warnings), "! ")
-    _print_settings(report.settings, "Settings", console)
+    _print_settings(report.settings, "Settings", console, by_validation)
     if (beside := probes_sentence(report)) is not None:
         say(beside, indent=2)
     if report.confirmations:
-        _print_settings(report.confirmations, "Confirmations, on fresh starts", console)
+        _print_settings(
+            report.confirmations, "Confirmations, on fresh starts", console, by_validation
+        )
     if report.rivals:
         name = "Each other optimizer's best, on the same fresh starts"
-        _print_settings(report.rivals, name, console)
+        _print_settings(report.rivals, name, console, by_validation)
     say(marks(), "dim")
     say(
         "hover: median, % of the descent   trapped: %, [95 % interval], (count, ? not judged)",
@@ -134,21 +181,27 @@ def print_report(report: Report, console: Console) -> None:
         section("To train so in PyTorch", (pytorch.line, paste_sentence(report)))
 
 
-def _print_settings(rows: tuple[SettingRow, ...], name: str, console: Console) -> None:
+def _print_settings(
+    rows: tuple[SettingRow, ...], name: str, console: Console, by_validation: bool
+) -> None:
     from rich.text import Text
 
     for index, (optimizer, group) in enumerate(sorted_settings(rows).items()):
         console.print()
         if index == 0:
             console.print(Text(name, style="bold"))
-        console.print(Text(f"  {plain(optimizer)}", style="bold cyan"))
-        console.print(_settings(group, wide=console.width >= _WIDE), highlight=False)
+        console.print(Text(f"  {plain(optimizer)}", style="bold"))
+        console.print(_settings(group, by_validation, wide=console.width >= _WIDE), highlight=False)
 
 
-def _settings(rows: list[SettingRow], *, wide: bool) -> Table:
+def _settings(rows: list[SettingRow], by_validation: bool, *, wide: bool) -> Table:
     table = _table(gap=2 if wide else 1)
     table.add_column("", width=1)
-    shown = [column.narrow for column in columns(rows) if column.narrow is not None]
+    shown = [
+        column.narrow
+        for column in columns(rows, by_validation=by_validation)
+        if column.narrow is not None
+    ]
     for column in shown:
         width = column.widths[0 if wide else 1]
         table.add_column(column.heading, justify="right", no_wrap=not column.wraps, min_width=width)
@@ -157,7 +210,7 @@ def _settings(rows: list[SettingRow], *, wide: bool) -> Table:
         table.add_row(
             MARKS[row.status],
             *(column.cell(row, wide) for column in shown),
-            style="bold green" if chosen else "" if row.status.stable else "dim",
+            style=_SURE if chosen else "" if row.status.stable else "dim",
         )
     return table
 

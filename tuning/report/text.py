@@ -14,6 +14,7 @@ from tuning.report.formatting import (
     percent,
     plain,
     rate,
+    tolerances,
 )
 from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow, Status
@@ -76,7 +77,11 @@ def title(report: Report) -> str:
 def headline(report: Report) -> str:
     """The answer in one line."""
     best = report.best_stable
+    if report.unfinished:
+        return f"No answer yet: {plain(report.unfinished)}"
     if best is None:
+        if any(row.status.stable for row in report.settings):
+            return "No learning rate was found that learns"
         return "No stable learning rate was found"
     which = f"{number(best.learning_rate)} with {plain(best.optimizer)}"
     if best.status is not Status.CONFIRMED:
@@ -109,16 +114,11 @@ def bounds(report: Report) -> list[str]:
             f"Confirmed with {count(best.fresh_starts)} fresh starts, at look {best.look} of "
             f"{best.looks}."
         )
-    shares = {
-        part: "not judged" if of.estimate is None else percent(of.estimate)
-        for part, of in best.trapped_at.items()
-    }
-    by_tolerance = ""
-    if len(set(shares.values())) > 1:
-        by_tolerance = "; by tolerance, in parts of the descent: " + ", ".join(
-            f"{share} at {part}" for part, share in shares.items()
-        )
-    lines.append(f"Trapped in a local minimum: {rate(best.trapped)}{by_tolerance}.")
+    by_tolerance = tolerances(best.trapped_at)
+    lines.append(
+        f"Trapped in a local minimum: {rate(best.trapped)}"
+        + (f"; {by_tolerance}." if by_tolerance else ".")
+    )
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "

@@ -1,11 +1,11 @@
-"""What a job will cost, from one short measurement on this machine."""
+"""What a job will cost, from a few of its own tasks, trained and judged on this machine."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,41 @@ from threadpoolctl import threadpool_limits
 from trainers import Problem, starts
 from trainers.problem import evaluator
 from trainers.training.sharpness_recorder import products
-from trainers.training.trajectories import recorded_steps
+from tuning.errors import ProblemFailed
+from tuning.execution.base import Done, Failed, Lost, TaskId
+from tuning.execution.in_process import attempt
+from tuning.report.formatting import seconds as clock
 from tuning.spec.job import JobSpec
 from tuning.spec.search_space import LEARNING_RATE
 from tuning.trial.setting import Block, Role, Setting
-from tuning.trial.task import most_restarts, split_into_tasks
+from tuning.trial.task import TrainingConfig, most_restarts, split_into_tasks
 
 __all__ = ["CostEstimate", "estimate"]
 
-_MEASURE_SECONDS = 0.2
-# Measured on the examples: judging takes about this part of its budget, of 250 gradients at least.
-_JUDGING = 0.5
-_STARTS_OF_A_BLOCK = 8
+_MEASURE_SECONDS = 0.1  # of a gradient
+_SAMPLE_SECONDS = 3.0  # of all tasks that are tried
+_TASK_SECONDS = 1.5  # of one: a longer one is cut short
+_LEAST_STEPS = 20
+# Counted and measured on the examples.
+_STARTS_OF_A_BLOCK = 10  # of a search for the cliff: of a few to some hundred
+_FIRST_LOOK = 0.25  # of the fresh starts, after which a clear case is confirmed
+_RIVALS_STARTS = 64
+_START_UP_SECONDS, _WRITING_SECONDS = 8.0, 8.0
+_EACH_TASK_SECONDS = 0.03  # of the coordinator
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """An estimate: settings of the search alone, no divergence, every CPU of this machine."""
+    """An estimate for every CPU of this machine: of the whole job, in `seconds`.
+
+    Attributes:
+        settings, restarts, steps, tasks, restart_steps: of the search alone.
+        restart_steps_per_second: of training, on one core, in blocks as the search has them.
+        seconds: with all below. training_seconds, judging_seconds: of the search.
+        confirming_seconds: of a clear case, both. around_seconds: the start of the workers, the
+            coordinator's own work, the report and its pictures.
+        sharpness_share: of the training, what the sharpness along the way takes.
+    """
 
     settings: int
     restarts: int
@@ -41,7 +59,11 @@ class CostEstimate:
     restart_steps_per_second: float
     cpus: int
     seconds: float
-    sharpness_share: float  # of the seconds
+    training_seconds: float
+    judging_seconds: float
+    confirming_seconds: float
+    around_seconds: float
+    sharpness_share: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -51,63 +73,149 @@ class CostEstimate:
         """For people."""
         return [
             f"{self.restart_steps:,} restart-steps of {self.parameters} parameters "
-            f"in {self.tasks} tasks",
+            f"in about {self.tasks} tasks",
             f"one core here does about {self.restart_steps_per_second:,.0f} restart-steps/s",
-            f"about {self.seconds:,.0f} s on {self.cpus} CPUs, with the classification, without "
-            "start-up and confirmation; restarts that diverge cost less",
+            f"about {clock(self.seconds)} on {self.cpus} CPUs: training "
+            f"{clock(self.training_seconds)}, judging {clock(self.judging_seconds)}, confirming "
+            f"{clock(self.confirming_seconds)} or more, start and report "
+            f"{clock(self.around_seconds)}",
             *(
-                [f"{100 * self.sharpness_share:.0f} % of that is for the sharpness along the way"]
+                [f"{100 * self.sharpness_share:.0f} % of the training is for the sharpness"]
                 if self.sharpness_share
                 else []
             ),
         ]
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """Seconds of one core that a restart of the search takes."""
+
+    training: float
+    judging: float
+
+
 def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
-    """Time the gradient for a moment and multiply."""
+    """Carry out a few tasks, at rates all over the range, and multiply."""
     training = spec.training
-    rows = starts(problem, restarts=min(training.restarts, 64), seed=spec.seed)
-    whole = evaluator(problem)
-    full = _rate(lambda: whole(rows), len(rows))
-    rate, looks, work = full, 0, float(training.steps)
-    if training.batch_size is not None:
-        batch = np.arange(training.batch_size)
-        rate = _rate(lambda: problem.loss_and_gradient(rows, batch), len(rows))
-        looks = len(recorded_steps(training.steps, at_no_cost=False))
-        work *= training.batch_size / (problem.examples or training.batch_size)
-    judging = _JUDGING * max(problem.least_judging, spec.outcomes.polish_budget * work)
-    # Any rate will do: tasks are cut alike at all.
-    lowest = {LEARNING_RATE: spec.search.learning_rate.low}
-    one = Setting(0, Role.SEARCH, (Block(0, lowest, tuple(range(training.restarts))),))
-    settings = spec.search_settings
-    taken = max(problem.restart_bytes(rule, training.batch_size) for rule in spec.search.rules)
-    most = most_restarts(spec, taken)
-    tasks = settings * len(split_into_tasks(one, training.steps, problem.flops(), most))
-    restarts = settings * training.restarts
-    if spec.seeks_cliff:
-        # In blocks of a few to some hundred; so many were counted on the examples.
-        restarts, _ = spec.search_size
-        settings = tasks = restarts // _STARTS_OF_A_BLOCK
+    size, restarts, tasks = _extent(spec, problem)
+    sample = _sample(spec, problem, min(size, training.restarts) if not spec.seeks_cliff else size)
+    fresh, rivals = 0.0, 0
+    if spec.fresh_starts:
+        fresh = _FIRST_LOOK * spec.confirmation_restarts
+        rivals = _RIVALS_STARTS * (len(spec.search.optimizers) - 1)
+    in_blocks = _of_larger_blocks(problem, spec, size)
     cpus = len(os.sched_getaffinity(0))
-    every = training.sharpness_every
-    sharpness = 0.0 if every is None else 2.0 * products(training.steps, every) / full
-    each = training.steps / rate + (judging + looks) / full + sharpness
+    each = sample.training + sample.judging
+    train, judge = restarts * sample.training / cpus, restarts * sample.judging / cpus
+    confirm = (fresh + rivals) * each * in_blocks / cpus
+    around = _START_UP_SECONDS + _WRITING_SECONDS + _EACH_TASK_SECONDS * tasks
     return CostEstimate(
-        settings=settings,
+        settings=tasks if spec.seeks_cliff else spec.search_settings,
         restarts=training.restarts,
         steps=training.steps,
         parameters=problem.parameters,
         restart_steps=restarts * training.steps,
         tasks=tasks,
-        restart_steps_per_second=rate,
+        restart_steps_per_second=training.steps / sample.training,
         cpus=cpus,
-        seconds=restarts * each / cpus,
-        sharpness_share=sharpness / each,
+        seconds=train + judge + confirm + around,
+        training_seconds=train,
+        judging_seconds=judge,
+        confirming_seconds=confirm,
+        around_seconds=around,
+        sharpness_share=_sharpness_share(spec, problem),
     )
 
 
-def _rate(call: Callable[[], object], units: int) -> float:
-    """Units a second on one core."""
+def _extent(spec: JobSpec, problem: Problem) -> tuple[int, int, int]:
+    """Restarts in a task of the search, restarts in all of it, tasks in all of it."""
+    training = spec.training
+    if spec.seeks_cliff:
+        restarts, _ = spec.search_size
+        return _STARTS_OF_A_BLOCK, restarts, max(1, restarts // _STARTS_OF_A_BLOCK)
+    # Any rate will do: tasks are cut alike at all.
+    lowest = {LEARNING_RATE: spec.search.learning_rate.low}
+    one = Setting(0, Role.SEARCH, (Block(0, lowest, tuple(range(training.restarts))),))
+    taken = max(problem.restart_bytes(rule, training.batch_size) for rule in spec.search.rules)
+    cut = split_into_tasks(one, training.steps, problem.flops(), most_restarts(spec, taken))
+    settings = spec.search_settings
+    return len(cut[0].starts), settings * training.restarts, settings * len(cut)
+
+
+def _sample(spec: JobSpec, problem: Problem, size: int) -> _Sample:
+    """The mean over tasks of `size` restarts, as many as there is time for and one at least. A long
+    one makes fewer steps, and what it takes is scaled: judging by the work that it may take.
+
+    Raises:
+        ProblemFailed: the problem's own code raised, as it would in the job.
+    """
+    steps, config = spec.training.steps, TrainingConfig.of(spec)
+    predicted = steps * _gradient_seconds(spec, problem, size)
+    made = steps
+    if predicted > _TASK_SECONDS:
+        made = min(steps, max(_LEAST_STEPS, int(steps * _TASK_SECONDS / predicted)))
+    short = replace(config, steps=made)
+    part = (problem.examples or 1) / (spec.training.batch_size or problem.examples or 1)
+
+    def budget(steps: int) -> float:
+        return max(problem.least_judging, spec.outcomes.polish_budget * steps / part)
+
+    spent, begin = [], time.perf_counter()
+    for number, block in enumerate(_blocks(spec, size)):
+        match attempt(problem, short, TaskId(number, 0), block):
+            case Done(result=done):
+                spent.append((done.training_seconds, done.classifying_seconds))
+            case Lost(why=why) | Failed(trace=why):
+                raise ProblemFailed(f"at {LEARNING_RATE} = {block.learning_rate:.3g}: {why}")
+        if time.perf_counter() - begin > _SAMPLE_SECONDS:
+            break
+    train, judge = np.mean(spent, axis=0) / size
+    return _Sample(float(train) * steps / made, float(judge) * budget(steps) / budget(made))
+
+
+def _blocks(spec: JobSpec, size: int) -> Iterator[Block]:
+    """At rates from the middle of the range outwards, each optimizer at each."""
+    limits = spec.search.learning_rate
+    for share in (1 / 2, 5 / 6, 1 / 6, 2 / 3, 1 / 3):
+        rate = limits.low ** (1 - share) * limits.high**share
+        for optimizer, given in enumerate(spec.search.hyperparameters):
+            yield Block(optimizer, {**given, LEARNING_RATE: rate}, tuple(range(size)))
+
+
+def _gradient_seconds(spec: JobSpec, problem: Problem, rows: int) -> float:
+    """Of a step of `rows` restarts, on one core."""
+    w = starts(problem, restarts=rows, seed=spec.seed)
+    if spec.training.batch_size is None:
+        whole = evaluator(problem)
+        return _seconds(lambda: whole(w))
+    batch = np.arange(spec.training.batch_size)
+    return _seconds(lambda: problem.loss_and_gradient(w, batch))
+
+
+def _of_larger_blocks(problem: Problem, spec: JobSpec, size: int) -> float:
+    """What a restart costs among as many as are confirmed at once, in parts of what it costs among
+    `size`."""
+    if size >= _RIVALS_STARTS:
+        return 1.0
+    small, large = (_gradient_seconds(spec, problem, rows) for rows in (size, _RIVALS_STARTS))
+    return min(1.0, large / _RIVALS_STARTS * size / small)
+
+
+def _sharpness_share(spec: JobSpec, problem: Problem) -> float:
+    """By gradients on all examples: a product takes two."""
+    training = spec.training
+    if training.sharpness_every is None:
+        return 0.0
+    spent = 2.0 * products(training.steps, training.sharpness_every)
+    part = 1.0
+    if training.batch_size is not None and problem.examples:
+        part = training.batch_size / problem.examples
+    return spent / (spent + part * training.steps)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Of one call, on one core."""
     calls = 0
     with threadpool_limits(1):
         call()
@@ -115,4 +223,4 @@ def _rate(call: Callable[[], object], units: int) -> float:
         while (spent := time.perf_counter() - begin) < _MEASURE_SECONDS or calls == 0:
             call()
             calls += 1
-    return calls * units / spent
+    return spent / calls

@@ -17,6 +17,7 @@ from tuning.analysis.build import build_report
 from tuning.analysis.problem_info import draw_landscape, host_facts, plugin_versions
 from tuning.jobs import files
 from tuning.jobs.base import Job
+from tuning.report.answer import short_answer
 from tuning.report.model import Report, RunFacts
 from tuning.runner.mlflow_projection import report_run, setting_run
 from tuning.search.plan import is_searching
@@ -85,6 +86,7 @@ def write_files(job: Job, report: Report) -> dict[str, bytes | str]:
     if "architecture" in report.problem:
         written[files.MODEL] = f"{report.problem['architecture']}\n"
     written[files.REPORT] = report.to_json()
+    job.write(files.ANSWER, f"{short_answer(report)}\n")
     for name, content in written.items():
         job.write(name, content)
     return written

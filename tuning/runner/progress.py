@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainers import Dynamics
-from tuning.search.loop import Progress
+from tuning.search.loop import Progress, Writing
 from tuning.spec.job import JobSpec
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Role
@@ -21,12 +21,39 @@ from tuning.trial.setting import Role
 __all__ = ["LineProgress", "LiveProgress", "describe", "shown"]
 
 _LINE_SECONDS = 10.0
+# As measured on the examples: the report, its pictures, the runs in MLflow.
+_WRITING_STEPS, _WRITING_SECONDS = 3, 8.0
 
 
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the job: how far it is, and how long it will take still.
+
+    Attributes:
+        of: at most, where `at_most`. left: seconds; None where nothing is known of that.
+    """
+
+    name: str
+    done: int
+    of: int
+    unit: str
+    left: float | None = None
+    at_most: bool = False
+
+    @property
+    def time_left(self) -> str:
+        """In words, empty where it is not known."""
+        if self.done >= self.of > 0:
+            return "done"
+        if self.left is None:
+            return ""
+        return f"{'at most ' * self.at_most}{_clock(self.left)} left"
 
 
 @dataclass(frozen=True)
@@ -41,6 +68,7 @@ class _Description:
     outcomes: str
     best: str
     left: str
+    phases: tuple[Phase, ...]
 
 
 class Tally:
@@ -49,7 +77,8 @@ class Tally:
     Attributes:
         search: how much of the search has been told, in settings or, where that is how its size is
             given, in restarts. already: of that, what had been done before this run.
-        confirming: whether the search is over.
+        confirming: whether the search is over. fresh: restarts on fresh starts.
+        seconds: of the workers, in training and in judging.
         counts: restarts by `Dynamics`. best: among the settings that look stable, the one with the
             lowest mean loss: for progress only.
     """
@@ -58,7 +87,8 @@ class Tally:
         self._limit = spec.stability.max_unstable
         self._by_restarts = spec.search_size[1] == "restarts"
         self.confirming = False
-        self._told = self.search = 0
+        self._told = self.search = self.fresh = 0
+        self.seconds = (0.0, 0.0)
         self.already: int | None = None
         self.counts: Counter[str] = Counter()
         self.best: SettingResult | None = None
@@ -67,10 +97,16 @@ class Tally:
         """Count those of `told`, all of this job, that are new."""
         for result in told[self._told :]:
             self.counts.update(result.restarts.dynamics.tolist())
+            training, judging = self.seconds
+            self.seconds = (
+                training + result.training_seconds,
+                judging + result.classifying_seconds,
+            )
             if result.setting.role.is_search:
                 self.search += len(result.restarts) if self._by_restarts else 1
             else:
                 self.confirming = True
+                self.fresh += len(result.restarts)
             if result.setting.role is Role.SEARCH:
                 stable = result.unstable_fraction <= self._limit
                 if stable and (self.best is None or result.value < self.best.value):
@@ -94,18 +130,51 @@ def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
     searching = search < size and not tally.confirming
     left = progress.seconds / now * (size - search) if now > 0 else None
     phase = "searching" if searching else "confirming on fresh starts"
+    if progress.finished:
+        phase = "done" if progress.writing is None else f"writing {progress.writing.what}"
+    rest = left if searching else 0.0
     lost = f", {progress.lost} lost and retried" if progress.lost else ""
     return _Description(
         done=search,
         size=size,
         unit=unit,
-        phase="done" if progress.finished else phase,
+        phase=phase,
         rate=f"{progress.restarts_done / progress.seconds:.0f} restarts/s{lost}"
         if progress.seconds > 0
         else "",
         outcomes="  ".join(f"{counts[d.value]} {d.value}" for d in Dynamics),
         best=found,
         left="" if left is None or not searching else f"{_clock(left)} left",
+        phases=_phases(progress, spec, tally, (search, size, unit), rest),
+    )
+
+
+def _phases(
+    progress: Progress,
+    spec: JobSpec,
+    tally: Tally,
+    searched: tuple[int, int, str],
+    left: float | None,
+) -> tuple[Phase, ...]:
+    """Training and judging go on side by side, so what is left of them is shared as their times so
+    far have been."""
+    search, size, unit = searched
+    if tally.confirming or progress.finished:
+        size = search  # it may have ended early
+    spent = sum(tally.seconds)
+    parts = [seconds / spent if spent else 0.5 for seconds in tally.seconds]
+    each = [None if left is None else part * left for part in parts]
+    fresh, most = tally.fresh, spec.confirmation_restarts if spec.fresh_starts else 0
+    if progress.finished:
+        most = fresh
+    by_restart = progress.seconds / progress.restarts_done if progress.restarts_done else None
+    to_confirm = None if by_restart is None else by_restart * max(0, most - fresh)
+    writing = progress.writing or Writing("", 0, _WRITING_STEPS)
+    return (
+        Phase("training", search, size, unit, each[0]),
+        Phase("judging", search, size, unit, each[1]),
+        Phase("confirming", fresh, max(most, fresh), "restarts", to_confirm, at_most=True),
+        Phase("writing", writing.done, writing.of, "steps", _WRITING_SECONDS),
     )
 
 
@@ -133,26 +202,29 @@ class LiveProgress:
         self._live.__exit__(None, None, None)
 
     def __call__(self, progress: Progress) -> None:
+        self._live.update(self.picture(progress))
+
+    def picture(self, progress: Progress) -> Group:
+        """What is drawn of `progress`."""
         d = describe(progress, self.spec, self._tally)
-        head = Text(
-            f"{d.phase}  {d.done}/{d.size} {d.unit}  {d.rate}  "
-            f"{_clock(progress.seconds)} spent  {d.left}"
-        )
-        self._live.update(
-            Group(
-                head,
-                _bar(d.done, d.size, min(60, self.console.width - 2)),
-                Text(d.outcomes),
-                Text(f"best stable rate so far: {d.best}"),
-            )
+        return Group(
+            Text(f"{d.phase}  {d.rate}  {_clock(progress.seconds)} spent"),
+            _bars(d.phases, self.console.width),
+            Text(d.outcomes),
+            Text(f"best stable rate so far: {d.best}" if d.best else ""),
         )
 
 
-def _bar(done: int, of: int, width: int) -> Table:
-    """A progress bar on a line of its own, which the bar by itself does not end."""
-    line = Table.grid()
-    line.add_row(ProgressBar(total=of, completed=done, width=width))
-    return line
+def _bars(phases: Sequence[Phase], width: int) -> Table:
+    """A line for each phase: its name, a bar, how much of how much, and the time left."""
+    table = Table.grid(padding=(0, 1))
+    for phase in phases:
+        bar = ProgressBar(total=max(phase.of, 1), completed=phase.done, width=width // 3)
+        most = " at most" * (phase.at_most and phase.done < phase.of)
+        table.add_row(
+            phase.name, bar, f"{phase.done}/{phase.of} {phase.unit}{most}", phase.time_left
+        )
+    return table
 
 
 @dataclass

@@ -30,6 +30,8 @@ from tuning.search.loop import (
     LeaseRenewer,
     Listener,
     Listeners,
+    Progress,
+    Writing,
     ignore,
     run_loop,
 )
@@ -45,6 +47,7 @@ __all__ = ["run_job"]
 
 _TRACKING_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
+_WRITING_STEPS = 3  # the report, its files, MLflow
 
 
 def run_job(
@@ -109,14 +112,25 @@ def run_job(
                 facts = run_facts(job, end.results, time.monotonic() - begin)
                 end.report = report_of(job, problem, end.results, facts, done=False)
             raise
+
+        def writing(what: str, done: int) -> None:
+            spent = time.monotonic() - begin
+            step = Writing(what, done, _WRITING_STEPS)
+            listener.progress(Progress(results, 0, 0, spent, 0, finished=True, writing=step))
+
+        writing("the report", 0)
         saved = saved_facts(job) if len(results) == len(before) else None
         run = saved or run_facts(job, results, time.monotonic() - begin)
         report = report_of(job, problem, results, run, done=True)
         # Before the report is written: a job with a report counts as done, and whoever shows it
         # then shows this address too.
         note_place(job, tracker)
-        tracker.reconcile(runs_of(job, report, results, write_files(job, report)))
-        _wait_for(tracker, patience, store, listener)
+        writing("its pictures", 1)
+        written = write_files(job, report)
+        writing("runs in MLflow", 2)
+        tracker.reconcile(runs_of(job, report, results, written))
+        _wait_for(tracker, patience, store, listener, lambda left: writing(f"{left} runs", 2))
+        writing("done", 3)
         missing = tracker.close(0.0)
         store.hold()  # raises if somebody has taken over: then MISSING is theirs to write
         if missing:
@@ -180,13 +194,22 @@ def _train(
 
 
 def _wait_for(
-    tracker: tracking.Tracker, patience: float, store: StudyStore, listener: Listeners
+    tracker: tracking.Tracker,
+    patience: float,
+    store: StudyStore,
+    listener: Listeners,
+    say: Callable[[int], None],
 ) -> None:
-    """Until MLflow has all, and no longer than `patience` seconds. The lease is kept meanwhile."""
+    """Until MLflow has all, and no longer than `patience` seconds. The lease is kept meanwhile.
+
+    Args:
+        say: called with how many runs are left, again and again.
+    """
     deadline, renewer = time.monotonic() + patience, LeaseRenewer(store)
     while not tracker.wait(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic()))):
         if time.monotonic() >= deadline:
             return
+        say(tracker.waiting)
         renewer.renew()
         listener.heartbeat()
 

@@ -27,6 +27,7 @@ __all__ = [
     "Listener",
     "Listeners",
     "Progress",
+    "Writing",
     "ignore",
     "run_loop",
 ]
@@ -40,6 +41,15 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 5.0
 
 
 @dataclass(frozen=True)
+class Writing:
+    """How far the writing is, after all is trained: `done` steps of `of`, and the one at hand."""
+
+    what: str
+    done: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a job is, for people."""
 
@@ -50,6 +60,7 @@ class Progress:
     lost: int
     finished: bool = False
     news: tuple[str, ...] = ()  # what has gone wrong, and been mended, since the last
+    writing: Writing | None = None
 
 
 Listener = Callable[[Progress], None]

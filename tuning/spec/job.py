@@ -169,16 +169,24 @@ class JobSpec(Section):
     @property
     def advice(self) -> Advice:
         """What to do about the answer, in keys of the job file."""
-        enough = f"budget.restarts = {self.default_restarts + self.confirmation_restarts}"
+        size, _ = self.search_size
+        enough = self.default_restarts + self.confirmation_restarts
+        more = 2 * size + self.confirmation_restarts if self.fresh_starts else enough
+        longer = f"training.steps = {4 * self.training.steps}"
         unseen = (
             f"{self.training.steps} steps leave too short a tail to see who swings: of instability "
             f"only divergence was looked for. Train for {_LEAST_STEPS} steps or more"
         )
         return Advice(
-            lower="Lower learning_rate.low",
-            less="lower learning_rate.high",
-            judge="Train for more steps, or raise outcomes.polish_budget",
-            confirm=f"The budget is too small for fresh starts: {enough} is enough",
+            down_to="set learning_rate.low = {:.3g}",
+            up_to="set learning_rate.high = {:.3g}",
+            steps=f"set {longer}",
+            starts=f"set budget.restarts = {more}"
+            if self.seeks_cliff
+            else "set training.restarts = {}",
+            judge=f"set {longer}, or outcomes.polish_budget = {4 * self.outcomes.polish_budget:g}",
+            fresh="set stability.confirm = {}",
+            confirm=f"set budget.restarts = {enough}, for the budget is too small for fresh starts",
             unseen=(unseen,) if self.training.steps < _LEAST_STEPS else (),
         )
 

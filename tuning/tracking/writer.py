@@ -119,6 +119,12 @@ class Tracker:
             return list(self._missing)
 
     @property
+    def waiting(self) -> int:
+        """Runs that are still to be written."""
+        with self._changed:
+            return len(self._waiting)
+
+    @property
     def experiment_id(self) -> str | None:
         """None until the store is open."""
         return self._experiment_id

@@ -94,13 +94,13 @@ def test_a_winner_after_others_is_explained() -> None:
             GOOD,
             "No setting from 0.0001 to 10 is stable with a margin of 2: P(unstable) must be at "
             "most 5 % at 95 % confidence. The least unstable was gd at 0.1 with 32 of 64 restarts "
-            "unstable. Lower learning_rate.low, or allow more in [stability].",
+            "unstable. Set learning_rate.low = 1e-06, or allow more in [stability].",
         ),
         (
             rates((0.1, [GOOD]), (0.2, [GOOD])),
             OSCILLATING,
             "2 settings looked stable, but none held on fresh starts (1 tried). "
-            "Lower learning_rate.low, use more settings, or allow more in [stability].",
+            "Set learning_rate.low = 1e-06, or allow more in [stability].",
         ),
     ],
 )
@@ -133,34 +133,36 @@ STEEP = replace(GOOD, largest=200.0)
         (
             [*STABLE[2::-1], result(3, 0.05, [slow(1000)] * 64)],
             KNOWN | {"task_was_guessed": True, "task": "classification", "guess_reason": "text"},
-            "The task was guessed: classification, text",
+            "The task was guessed: classification, text. "
+            'Set problem.task = "classification" if it is right.',
         ),
         (
             rates((0.01, [slow(100)]), (0.1, [GOOD]), (0.05, [slow(100)]), (0.02, [slow(100)])),
             KNOWN,
-            "The best rate is the highest that was tried: search higher.",
+            "The best rate is the highest that was tried: set learning_rate.high = 1e+03.",
         ),
         (
             rates((0.01, [GOOD]), (0.1, [slow(100)]), (0.05, [slow(100)]), (0.02, [slow(100)])),
             KNOWN,
-            "The best rate is the lowest that was tried: search lower.",
+            "The best rate is the lowest that was tried: set learning_rate.low = 1e-06.",
         ),
         (
             rates((0.01, [DIVERGED, GOOD]), (0.1, [GOOD]), (0.5, [slow(100)]), (1.5, [DIVERGED])),
             KNOWN,
             "A lower rate than the best one failed: 0.01. "
-            "The boundary of stability is ragged here.",
+            "The boundary of stability is ragged here: set learning_rate.high = 0.01 to stay below "
+            "it.",
         ),
         (
             rates((0.01, [GOOD]), (1.0, [DIVERGED]), (2.0, [OSCILLATING]), (3.0, [DIVERGED])),
             KNOWN,
-            "In 3 of 4 settings most restarts were unstable: lower learning_rate.high.",
+            "In 3 of 4 settings most restarts were unstable: set learning_rate.high = 1.",
         ),
         (
             [*STABLE[:3], result(3, 0.3, [UNDECIDED] * 32 + [slow(100)] * 32)],
             KNOWN,
             "32 of 256 restarts are not judged: the bottom below them is known too little to tell "
-            "trapped from not. Train for more steps, or raise outcomes.polish_budget.",
+            "trapped from not. Set training.steps = 8000, or outcomes.polish_budget = 4.",
         ),
         (
             [result(0, 0.01, [replace(GOOD, basin_loss=-0.005), *[GOOD] * 63]), *STABLE[1:]],
@@ -168,19 +170,19 @@ STEEP = replace(GOOD, largest=200.0)
             # Start 0 alone found -0.005, and 0 is within 0.01 of it.
             "J* is the best that was found, and half of the starts did not find it: more of them "
             "may find a lower one. If it fell by the tolerance, 100 % of the labels would change. "
-            "Compare the trapped rates by tolerance.",
+            "Compare the trapped rates by tolerance, or set training.restarts = 128.",
         ),
         (
             STABLE,
             UNKNOWN,
-            "The global minimum is not known: "
-            "labels are relative to the best one found by this job.",
+            "The global minimum is not known: labels are relative to the best one found by this "
+            "job. If it is known, let the problem say its known_minimum.",
         ),
         (
             STABLE,
             KNOWN | {"known_minimum": 5.0},
             "The problem's known_minimum, 5, is not its minimum: lower losses were found. "
-            "Labels are relative to the best one found by this job.",
+            "Labels are relative to the best one found by this job. Correct it, or make it None.",
         ),
         (
             [
@@ -190,7 +192,7 @@ STEEP = replace(GOOD, largest=200.0)
             KNOWN,
             # gd on a bowl of curvature 200 is unstable from 2 / 200 on.
             "gd seems stable up to 0.3, though the flattest minimum found allows only 0.01: "
-            "restarts may be far from any minimum still. Train for more steps.",
+            "restarts may be far from any minimum still. Set training.steps = 8000.",
         ),
     ],
 )
@@ -216,8 +218,8 @@ def test_few_restarts_are_warned_of() -> None:
     assert found.best_stable is not None
     assert found.best_stable.unstable.total == 128
     assert found.warnings[0] == (
-        "8 restarts cannot show P(unstable) <= 5 %; 59 can. Candidates were those without one "
-        "unstable restart, and fresh starts decide."
+        "8 restarts cannot show P(unstable) <= 5 %; 59 can: set training.restarts = 59. "
+        "Candidates were those without one unstable restart, and fresh starts decide."
     )
 
 
@@ -228,7 +230,7 @@ def test_a_confirmation_that_cannot_be_is_warned_of() -> None:
     assert found.confirmations == ()
     assert found.warnings[1] == (
         "512 fresh starts cannot show P(unstable) <= 0.1 %, so nothing is confirmed; 3218 can: set "
-        "stability.confirm to that or more."
+        "stability.confirm = 3218."
     )
     assert found.explanation == (
         "Not confirmed: of 3 settings that looked stable, without a failure up to 2 times their "

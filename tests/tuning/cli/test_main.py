@@ -39,7 +39,8 @@ def test_run_prints_progress_the_report_and_where_it_is(wells: Path) -> None:
     assert printed[1].startswith("searching: 0/6 settings")
     (done,) = [line for line in printed if line.startswith("done: 6/6 settings")]
     assert "unconfirmed" not in done  # the report that follows says what was confirmed
-    assert any(line.startswith("Best stable learning rate: ") for line in printed)
+    # The answer is the last screen: five lines and the paths, within ten.
+    assert any(line.startswith("Best stable learning rate: ") for line in printed[-10:])
     assert [line for line in printed if line != line.rstrip()] == []
     assert printed[-2] == f"HTML report: {wells / 'jobs' / 'wells-1' / 'report.html'}"
     assert re.fullmatch(r"MLflow runs: experiment wells-1; see them with: \S+ ui", printed[-1])
@@ -72,6 +73,10 @@ def test_report_in_every_format(wells: Path, tmp_path: Path) -> None:
         match form:
             case "table":
                 assert "Best stable learning rate: " in content
+                full = surefoot(wells, "report", "wells-1", "--full").out
+                assert "\nSettings\n" in full
+                assert "\nSettings\n" not in shown.out
+                assert len(shown.out.splitlines()) < 15
                 assert surefoot(wells, "report", "wells-1").out == shown.out
                 assert shown.out.split()[:20] == content.split()[:20]
             case "json":
@@ -89,9 +94,15 @@ def test_report_in_every_format(wells: Path, tmp_path: Path) -> None:
 
 def test_list_and_status(wells: Path) -> None:
     (row,) = surefoot(wells, "list").out.splitlines()
-    assert re.fullmatch(r"wells-1 +done +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row)
     (entry,) = json.loads(surefoot(wells, "list", "--json").out)
-    assert {**entry, "created": ""} == {"id": "wells-1", "state": "done", "created": ""}
+    found = json.loads(surefoot(wells, "report", "wells-1", "--format", "json").out)["best_stable"]
+    answer = f"{found['optimizer']} {found['learning_rate']:.3g}, {found['status']}"
+    assert entry == {**entry, "id": "wells-1", "state": "done", "answer": answer}
+    assert len(entry) == 4
+    when = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(rf"wells-1 +done +{when}  {re.escape(answer)}", row)
+    refused = surefoot(wells, "report", "wells-1", "--full", "--format", "csv")
+    assert complaint(refused).endswith("--full is for the table; csv has everything already")
     facts = json.loads(surefoot(wells, "status", "wells-1", "--json").out)
     told = len(results_in(wells, "wells-1"))
     assert facts.pop("created") == entry["created"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
 from tests.support.made_results import DIVERGED, GOOD, OSCILLATING, job, result
-from tuning.runner.progress import Tally, describe
-from tuning.search.loop import Progress
+from tuning.runner.progress import LineProgress, LiveProgress, Tally, describe
+from tuning.search.loop import Progress, Writing
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Role
 
@@ -51,3 +56,52 @@ def test_what_had_been_done_before_says_nothing_of_what_is_left() -> None:
     tally = Tally(spec)
     assert describe(progress(RESULTS[:2]), spec, tally).left == ""
     assert describe(progress(RESULTS[:3], 60.0), spec, tally).left == "1:00 left"
+
+
+def test_every_phase_has_its_progress_and_its_time_left() -> None:
+    """Training and judging took two thirds and one third of the time so far."""
+    spec = job(4, stability={"confirm": 100})
+    tally = Tally(spec)
+    describe(progress(RESULTS[:1]), spec, tally)
+    phases = {p.name: p for p in describe(progress(RESULTS[:3], 60.0), spec, tally).phases}
+    assert list(phases) == ["training", "judging", "confirming", "writing"]
+    assert [(p.done, p.of, p.time_left) for p in phases.values()] == [
+        (3, 4, "0:20 left"),
+        (3, 4, "0:10 left"),
+        (0, 200, "at most 33:20 left"),  # 10 seconds for each restart so far
+        (0, 3, "0:08 left"),
+    ]
+    confirming = describe(progress(RESULTS, 60.0), spec, tally).phases
+    assert [p.time_left for p in confirming[:2]] == ["done", "done"]
+    assert (confirming[2].done, confirming[2].of) == (2, 200)
+
+
+def test_writing_is_a_phase_of_its_own() -> None:
+    spec = job(4)
+    now = replace(progress(RESULTS), finished=True, writing=Writing("its pictures", 1, 3))
+    described = describe(now, spec, Tally(spec))
+    assert described.phase == "writing its pictures"
+    assert [p.time_left for p in described.phases[:3]] == ["done"] * 3
+    assert (described.phases[3].done, described.phases[3].of) == (1, 3)
+    lines = io.StringIO()
+    shown = LineProgress(Console(file=lines, width=80, _environ={}), spec)
+    for what in ("the report", "its pictures"):
+        shown(replace(now, writing=Writing(what, 1, 3)))
+    assert [line.partition(":")[0] for line in lines.getvalue().splitlines()] == [
+        "writing the report",
+        "writing its pictures",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("end", [0, 3, 5])
+def test_the_live_display_fits_its_width(width: int, end: int) -> None:
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, height=30, force_terminal=True, _environ={})
+    with LiveProgress(console, job(4)) as live:
+        live(progress(RESULTS[:end]))
+        drawn = console.render_lines(live.picture(progress(RESULTS[:end])))
+    lines = ["".join(segment.text for segment in line).rstrip() for line in drawn]
+    assert max(map(cell_len, lines)) <= width
+    named = [line.split()[0] for line in lines[1:5]]
+    assert named == ["training", "judging", "confirming", "writing"]

@@ -204,9 +204,9 @@ def test_the_estimate_accounts_for_it() -> None:
     without = estimate(job(training={"steps": 2000}), problem)
     often = estimate(job(training={"steps": 2000, "sharpness_every": 2}), problem)
     assert without.sharpness_share == 0.0
-    # 20 + 10 x 1,000 products of two gradients, beside 2,000 steps and half as many to judge.
-    assert often.sharpness_share == pytest.approx(20040 / (20040 + 3000))
-    assert any("87 % of that is for the sharpness" in line for line in often.lines())
+    # 20 + 10 x 1,000 products of two gradients, beside 2,000 steps.
+    assert often.sharpness_share == pytest.approx(20040 / (20040 + 2000))
+    assert any("91 % of the training is for the sharpness" in line for line in often.lines())
     assert not any("sharpness" in line for line in without.lines())
     assert often.tasks == without.tasks  # cut as if nothing were measured
 
