@@ -43,6 +43,8 @@ from tuning.trial.task import TrainingConfig
 
 __all__ = ["run_job"]
 
+#: The study's attribute that names the trial to use.
+RECOMMENDED = "recommended"
 _TRACKING_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
@@ -115,6 +117,7 @@ def run_job(
         # Before the report is written: a job with a report counts as done, and whoever shows it
         # then shows this address too.
         note_place(job, tracker)
+        store.note(RECOMMENDED, None if report.best_stable is None else report.best_stable.number)
         tracker.reconcile(runs_of(job, report, results, write_files(job, report)))
         _wait_for(tracker, patience, store, listener)
         missing = tracker.close(0.0)
