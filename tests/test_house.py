@@ -185,7 +185,10 @@ PACKAGES = ("tuning", "trainers")
 #: `from tuning import tune`: all that a user needs, and so more than eight.
 PUBLIC = {"tuning", "trainers"}
 #: A report draws itself (`Report.to_html`): imported when asked, and all of it within report/.
-KNOWN_BACKWARD = {("tuning.report.model", f"tuning.report.{name}") for name in ("html", "terminal")}
+KNOWN_BACKWARD = {
+    ("tuning.report.model", f"tuning.report.{name}")
+    for name in ("figures.kinds", "html", "notebook", "terminal")
+}
 
 
 def rooms() -> list[str]:

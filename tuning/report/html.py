@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tuning.report import formatting, text
+from tuning.report import text
 from tuning.report.columns import columns
 from tuning.report.export import to_toml
-from tuning.report.labels import GLOSSARY, MARKS, STATUS_COLOURS
+from tuning.report.labels import GLOSSARY
 from tuning.report.model import Report
 from tuning.report.plots.all import pictures
+from tuning.report.template import template
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-__all__ = ["fragment", "page"]
+__all__ = ["page"]
 
 _CAPTIONS = {
     "landscape.png": "The loss over the one weight, and a few restarts walking on it.",
@@ -44,37 +41,7 @@ def page(report: Report, drawn: Mapping[str, bytes] | None = None) -> str:
         drawn: the report's pictures, if they have been drawn already.
     """
     shown = pictures(report) if drawn is None else drawn
-    return _template("report.html").render(_content(report, shown))
-
-
-def fragment(report: Report) -> str:
-    """A compact version for a notebook: the answer, the warnings, the pictures, and the settings
-    folded away."""
-    return _template("fragment.html").render(_content(report, pictures(report)))
-
-
-@cache
-def _template(name: str) -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("tuning.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": formatting.number,
-        "percent": formatting.percent,
-        "rate": formatting.rate,
-        "plain": formatting.plain,
-        "seconds": formatting.seconds,
-        "thousands": formatting.count,
-        "mark": MARKS.__getitem__,
-        "colour": STATUS_COLOURS.__getitem__,
-    }
-    return environment.get_template(name)
+    return template("report.html").render(_content(report, shown))
 
 
 def _width(png: bytes) -> int:

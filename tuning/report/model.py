@@ -22,6 +22,7 @@ from tuning.statistics.intervals import Rate, UnseenMass
 
 if TYPE_CHECKING:
     import pandas
+    import plotly
 
 __all__ = [
     "BestStable",
@@ -185,29 +186,28 @@ class Report:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """A row a setting; counts as `dynamics.settled`, rates as `unstable`, `unstable.low`."""
-        import pandas
+        """A row a setting; its columns are those of `tuning.report.dataframe`, with their units."""
+        from tuning.report.dataframe import dataframe
 
-        rows = []
-        for setting in self.rows:
-            row: dict[str, Any] = {}
-            for item in fields(setting):
-                value = getattr(setting, item.name)
-                if isinstance(value, Rate):
-                    row |= {
-                        item.name: value.estimate,
-                        f"{item.name}.low": value.low,
-                        f"{item.name}.high": value.high,
-                    }
-                elif isinstance(value, Mapping):
-                    row |= {
-                        f"{item.name}.{key}": of.estimate if isinstance(of, Rate) else of
-                        for key, of in value.items()
-                    }
-                else:
-                    row[item.name] = value
-            rows.append(row)
-        return pandas.DataFrame(rows)
+        return dataframe(self.rows)
+
+    def plot(
+        self, kind: str = "loss", *, setting: int | None = None
+    ) -> plotly.graph_objects.Figure:
+        """A Plotly figure, which a notebook shows and `.write_html(path)` keeps.
+
+        Args:
+            kind: `loss` (reached against the rate, as a learning-rate finder shows it), `cliff`
+                (P(unstable)), `outcomes`, `costs`, `curves`, `minima`, or `path` (on J(w), for
+                problems with one weight).
+            setting: of `curves` alone: this setting's, by its number, with their band.
+
+        Raises:
+            InvalidInput: there is no such kind, or no such setting.
+        """
+        from tuning.report.figures.kinds import figure
+
+        return figure(self, kind, setting)
 
     def to_html(self) -> str:
         """One self-contained page."""
@@ -221,9 +221,14 @@ class Report:
         return Path(path)
 
     def _repr_html_(self) -> str:
-        from tuning.report.html import fragment
+        from tuning.report.notebook import fragment
 
         return fragment(self)
+
+    def __repr__(self) -> str:
+        from tuning.report.notebook import summary
+
+        return summary(self)
 
     def __str__(self) -> str:
         from tuning.report.terminal import text

@@ -237,7 +237,15 @@ def load_report(job: str | Job, *, home: str | Path | None = None) -> Report:
 
 
 def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:
-    """The job's Optuna study: plots, dashboard and `trials_dataframe` work on it.
+    """The job's Optuna study: `optuna.visualization`, optuna-dashboard and `trials_dataframe` work
+    on it.
+
+    Of a job that is done its user attribute `recommended` is the number of the trial to use, or
+    None: `study.trials[study.user_attrs["recommended"]]`. Its `best_trial` is the one whose
+    restarts ended lowest on average, of those of the search within `max_unstable`; it is no trial
+    on fresh starts, but in studies that earlier versions wrote. A trial's user attribute `role`
+    says why it was tried; its duration is that of its training and judging; its intermediate values
+    are the median loss of its restarts. All that the report needs is in a system attribute.
 
     Raises:
         InvalidInput: there is no such job.

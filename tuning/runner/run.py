@@ -45,6 +45,8 @@ from tuning.trial.task import TrainingConfig
 
 __all__ = ["run_job"]
 
+#: The study's attribute that names the trial to use.
+RECOMMENDED = "recommended"
 _TRACKING_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 _WRITING_STEPS = 3  # the report, its files, MLflow
@@ -125,6 +127,7 @@ def run_job(
         # Before the report is written: a job with a report counts as done, and whoever shows it
         # then shows this address too.
         note_place(job, tracker)
+        store.note(RECOMMENDED, None if report.best_stable is None else report.best_stable.number)
         writing("its pictures", 1)
         written = write_files(job, report)
         writing("runs in MLflow", 2)

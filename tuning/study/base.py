@@ -45,5 +45,8 @@ class Backend(Protocol):
     def hold(self) -> None:
         """See `StudyStore.hold`."""
 
+    def note(self, study: optuna.Study, key: str, value: JsonValue) -> None:
+        """See `StudyStore.note`."""
+
     def append(self, study: optuna.Study, record: TrialRecord) -> None:
         """See `StudyStore.append`."""

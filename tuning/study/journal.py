@@ -83,6 +83,10 @@ class JournalBackend:
     def hold(self) -> None:
         """The caller's flock cannot be lost."""
 
+    def note(self, study: optuna.Study, key: str, value: JsonValue) -> None:
+        with _naming(self._path, f"note {key!r}"):
+            study.set_user_attr(key, value)
+
     def append(self, study: optuna.Study, record: TrialRecord) -> None:
         trial = to_trial(record)
         if not _is_next(study, record.number):

@@ -112,12 +112,18 @@ class PostgresBackend:
         with self._session.lock, translate_errors(self._url):
             self._session.touch()
 
+    def note(self, study: optuna.Study, key: str, value: JsonValue) -> None:
+        if self._session is None:
+            raise ValueError(f"study {self._name!r} was opened to be read: open it with its lease")
+        with self._session.lock, self.using():  # to write it again would change nothing
+            study.set_user_attr(key, value)
+
     def append(self, study: optuna.Study, record: TrialRecord) -> None:
         if self._session is None:
             raise ValueError(f"study {self._name!r} was opened to be read: open it with its lease")
-        if not all(map(KEY.fullmatch, record.attributes)):
-            raise ValueError(f"trial {record.number} has an attribute whose name {NO_KEY}")
         trial = to_trial(record)
+        if not all(map(KEY.fullmatch, (*trial.user_attrs, *trial.system_attrs))):
+            raise ValueError(f"trial {record.number} has an attribute whose name {NO_KEY}")
         # Nobody may arm the session while this writes.
         with self._session.lock:
             self._append(self._session, study, record, trial)

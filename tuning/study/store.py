@@ -139,9 +139,20 @@ class StudyStore:
 
     @property
     def attributes(self) -> dict[str, JsonValue]:
-        """What the study was created with."""
+        """What the study was created with, and what was noted since."""
         with self._backend.using():
             return {key: value for key, value in self._study.user_attrs.items() if key != CREATED}
+
+    def note(self, key: str, value: JsonValue) -> None:
+        """Adds an attribute to the study, or changes it; nothing is written where it is so already.
+
+        Raises:
+            ValueError: it is not JSON; or the store was opened without the lease.
+            OSError, Unreachable, LeaseHeld: see `append`.
+        """
+        check_json({key: value})
+        if self.attributes.get(key, ...) != value:
+            self._backend.note(self._study, key, value)
 
     def append(self, record: TrialRecord) -> None:
         """Adds a finished trial in one write; it is on the disk (fsync) when this returns.

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from trainers.errors import InvalidInput
@@ -20,6 +21,10 @@ JsonValue: TypeAlias = (
     "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 )
 
+# Attributes of these types are hidden from programs that show a table of trials, under this prefix.
+_LARGE = (Mapping, list, tuple)
+_HIDDEN = "surefoot:"
+
 
 @dataclass(frozen=True)
 class TrialRecord:
@@ -31,7 +36,11 @@ class TrialRecord:
         space: what was searched, from which Optuna's distributions are made.
         value: what was minimised; finite.
         constraints: each at most 0 where satisfied (Optuna's convention); finite.
-        attributes: everything else; JSON without NaN or infinity.
+        attributes: everything else; JSON without NaN or infinity. Lists and objects are kept as
+            Optuna's system attributes, which no table of trials has a column for: Optuna's
+            dashboard shows the others.
+        curve: step -> loss, for Optuna's plots of intermediate values; finite.
+        began, ended: in local time without a zone, as Optuna has it; None where it is not told.
     """
 
     number: int
@@ -40,6 +49,9 @@ class TrialRecord:
     value: float
     constraints: tuple[float, ...] = ()
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)
+    curve: Mapping[int, float] = field(default_factory=dict)
+    began: datetime | None = field(default=None, compare=False)
+    ended: datetime | None = field(default=None, compare=False)
 
 
 def to_trial(record: TrialRecord) -> FrozenTrial:
@@ -47,10 +59,11 @@ def to_trial(record: TrialRecord) -> FrozenTrial:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
     from optuna.trial import create_trial
 
-    if not all(map(math.isfinite, (record.value, *record.constraints))):
+    if not all(map(math.isfinite, (record.value, *record.constraints, *record.curve.values()))):
         raise ValueError(f"trial {record.number} has a value or constraint that is not finite")
     check_json(record.attributes)
-    return create_trial(
+    large = {key for key, value in record.attributes.items() if isinstance(value, _LARGE)}
+    trial = create_trial(
         params=dict(record.params),
         distributions={
             **{d.name: FloatDistribution(d.low, d.high, log=True) for d in record.space.dimensions},
@@ -58,8 +71,13 @@ def to_trial(record: TrialRecord) -> FrozenTrial:
         },
         value=record.value,
         constraints={str(i): violation for i, violation in enumerate(record.constraints)},
-        user_attrs=dict(record.attributes),
+        user_attrs={key: v for key, v in record.attributes.items() if key not in large},
+        system_attrs={_HIDDEN + key: v for key, v in record.attributes.items() if key in large},
+        intermediate_values=dict(record.curve),
     )
+    if record.began is not None and record.ended is not None:
+        trial.datetime_start, trial.datetime_complete = record.began, record.ended
+    return trial
 
 
 def to_record(trial: FrozenTrial, place: str) -> TrialRecord:
@@ -90,7 +108,18 @@ def to_record(trial: FrozenTrial, place: str) -> TrialRecord:
         space=SearchSpace(tuple(map(str, optimizer.choices)), dimensions),
         value=trial.value,
         constraints=tuple(violations[str(i)] for i in range(len(violations))),
-        attributes=dict(trial.user_attrs),
+        # Of studies that earlier versions wrote all are user attributes.
+        attributes={
+            **trial.user_attrs,
+            **{
+                key.removeprefix(_HIDDEN): value
+                for key, value in trial.system_attrs.items()
+                if key.startswith(_HIDDEN)
+            },
+        },
+        curve=dict(trial.intermediate_values),
+        began=trial.datetime_start,
+        ended=trial.datetime_complete,
     )
 
 

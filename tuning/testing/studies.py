@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from tuning.errors import InvalidInput, StudyNotFound
@@ -27,6 +28,8 @@ class Store(Protocol):
     def optuna_study(self) -> optuna.Study: ...
 
     def append(self, record: TrialRecord) -> None: ...
+
+    def note(self, key: str, value: JsonValue) -> None: ...
 
     def records(self) -> list[TrialRecord]: ...
 
@@ -159,6 +162,34 @@ def it_is_a_real_study_for_optuna(studies: Studies) -> None:
     _same(set(frame["state"]), {"COMPLETE"}, "states of the dataframe")
 
 
+def what_is_noted_stays(studies: Studies) -> None:
+    """Beside what the study was created with, and once more with another value."""
+    store = _made(studies, 2)
+    for value in (1, 0, 0, None):
+        store.note("recommended", value)
+        noted = {**ATTRIBUTES, "recommended": value}
+        _same(studies.open("job").attributes, noted, "attributes after a note")
+    _same(studies.open("job").records(), [record(0), record(1)], "trials after a note")
+    wrong = math.nan
+    _raises(ValueError, "a note that is NaN", lambda: store.note("recommended", wrong))
+
+
+def large_attributes_are_in_no_table(studies: Studies) -> None:
+    """And times, and the losses along the way, are Optuna's own."""
+    began = datetime(2026, 1, 2, 3, 4, 5, 678901)
+    timed = replace(
+        record(0), began=began, ended=began + timedelta(seconds=2.5), curve={0: 1.5, 10: 0.1}
+    )
+    store = _made(studies)
+    store.append(timed)
+    (trial,) = store.optuna_study.trials
+    _same(set(trial.user_attrs), {"padding"}, "user attributes of a trial")
+    _same(trial.duration, timedelta(seconds=2.5), "its duration")
+    _same(trial.intermediate_values, {0: 1.5, 10: 0.1}, "its intermediate values")
+    (read,) = studies.open("job").records()
+    _same((read, read.began, read.ended), (timed, timed.began, timed.ended), "the trial read")
+
+
 # ------------------------------------------------------------------------------ what is refused
 
 
@@ -237,6 +268,8 @@ STUDY_CHECKS: tuple[Callable[[Studies], None], ...] = (
     names_may_be_odd,
     studies_count_for_themselves,
     it_is_a_real_study_for_optuna,
+    what_is_noted_stays,
+    large_attributes_are_in_no_table,
     only_the_next_number_is_appended,
     what_another_wrote_is_not_written_twice,
     a_wrong_record_is_refused,

@@ -24,9 +24,10 @@ from rich.console import Console
 from tests.support import made_reports
 from tuning.report.export import to_csv, to_toml
 from tuning.report.formatting import decades, number, percent, rate, rate_cell, seconds
-from tuning.report.html import fragment, page
+from tuning.report.html import page
 from tuning.report.labels import STACKS, STATUS_COLOURS, stack
 from tuning.report.model import Report
+from tuning.report.notebook import fragment
 from tuning.report.plots.all import pictures
 from tuning.report.plots.path_summary import story
 from tuning.report.terminal import print_report, text
@@ -471,10 +472,9 @@ def test_flat_minima_and_plateaus_are_shown() -> None:
     assert stacked["on a plateau or at a saddle"] == 21
 
 
-def test_a_report_is_its_table_in_print_and_its_fragment_in_a_notebook() -> None:
+def test_a_report_is_its_table_in_print() -> None:
     made = made_reports.single()
     assert str(made) == text(made)
-    assert made._repr_html_() == fragment(made)
     assert made.to_html() == page(made)
 
 
