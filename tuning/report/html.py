@@ -1,24 +1,34 @@
-"""The report as a page that needs nothing else: no script, no address, the pictures within."""
+"""The report as a page that needs nothing else: its script and its data are within, no address is.
+
+The page draws its pictures itself, as SVG in the colours of its theme and as wide as there is room:
+Plotly's script alone has 4.7 MB, ours 30 kB (ARCHITECTURE.md, decisions). That script and no other
+may run, by its hash: what users wrote never does.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from hashlib import sha256
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from tuning.report import formatting, text
+from tuning.report import formatting, instead, text
 from tuning.report.columns import columns
 from tuning.report.export import to_toml
 from tuning.report.labels import GLOSSARY, MARKS, STATUS_COLOURS
-from tuning.report.model import Report
+from tuning.report.model import Report, SettingRow, Status
+from tuning.report.page_data import page_data
 from tuning.report.plots.all import pictures
+from tuning.report.theory import curvature_limits
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 __all__ = ["fragment", "page"]
 
+_SCRIPTS = ("chart.js", "pictures.js", "settings.js", "slider.js", "page.js")
 _CAPTIONS = {
     "landscape.png": "The loss over the one weight, and a few restarts walking on it.",
     "outcomes.png": (
@@ -37,20 +47,30 @@ _CAPTIONS = {
 }
 
 
-def page(report: Report, drawn: Mapping[str, bytes] | None = None) -> str:
-    """One self-contained HTML page; whatever users wrote is escaped.
+def page(report: Report) -> str:
+    """One self-contained HTML page; whatever users wrote is escaped."""
+    from markupsafe import Markup
 
-    Args:
-        drawn: the report's pictures, if they have been drawn already.
-    """
-    shown = pictures(report) if drawn is None else drawn
-    return _template("report.html").render(_content(report, shown))
+    script = _script()
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return _template("report.html").render(
+        _content(report),
+        columns=columns(report.settings, partial(instead.loss, report)),
+        costly=any(row.cost for row in report.settings),
+        limited=bool(curvature_limits(report)),
+        statuses=list(Status),
+        data=Markup(page_data(report)),  # no `<` is in it
+        script=Markup(script),
+        script_hash=digest,
+    )
 
 
 def fragment(report: Report) -> str:
     """A compact version for a notebook: the answer, the warnings, the pictures, and the settings
     folded away."""
-    return _template("fragment.html").render(_content(report, pictures(report)))
+    return _template("fragment.html").render(
+        _content(report), pictures=_embedded(pictures(report)), columns=columns(report.settings)
+    )
 
 
 @cache
@@ -71,6 +91,8 @@ def _template(name: str) -> Template:
         "plain": formatting.plain,
         "seconds": formatting.seconds,
         "thousands": formatting.count,
+        "bare": lambda value: "" if value is None else value,
+        "by_rate": _by_rate,
         "mark": MARKS.__getitem__,
         "colour": STATUS_COLOURS.__getitem__,
     }
@@ -83,7 +105,24 @@ def _width(png: bytes) -> int:
     return int.from_bytes(png[16:20], "big")
 
 
-def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
+def _embedded(drawn: Mapping[str, bytes]) -> list[tuple[str, str, int, str]]:
+    return [
+        (name.removesuffix(".png"), b64encode(png).decode(), _width(png) // 2, _CAPTIONS[name])
+        for name, png in drawn.items()
+    ]
+
+
+@cache
+def _script() -> str:
+    folder = files("tuning.report") / "templates"
+    return "".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+
+
+def _by_rate(rows: Sequence[SettingRow]) -> list[SettingRow]:
+    return [row for group in text.sorted_settings(tuple(rows)).values() for row in group]
+
+
+def _content(report: Report) -> dict[str, Any]:
     best = report.best_stable
     return {
         "report": report,
@@ -91,10 +130,6 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "headline": text.headline(report),
         "bounds": text.bounds(report),
         "hyperparameters": {} if best is None else best.hyperparameters,
-        "pictures": [
-            (name.removesuffix(".png"), b64encode(png).decode(), _width(png) // 2, _CAPTIONS[name])
-            for name, png in drawn.items()
-        ],
         "settings": text.sorted_settings(report.settings),
         "confirmations": text.sorted_settings(report.confirmations),
         "rivals": text.sorted_settings(report.rivals),
@@ -109,7 +144,7 @@ def _content(report: Report, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "reference": text.reference(report),
         "glossary": GLOSSARY,
         "marks": text.marks(),
+        "loss": partial(instead.loss, report),
         "job": to_toml(report.job),
         "recipes": {text.LIBRARIES[name]: str(of) for name, of in report.to_paste.items()},
-        "columns": columns(report.settings),
     }

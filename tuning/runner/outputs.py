@@ -78,7 +78,7 @@ def write_files(job: Job, report: Report) -> dict[str, bytes | str]:
 
     drawn = pictures(report)
     written: dict[str, bytes | str] = {
-        files.REPORT_PAGE: page(report, drawn),
+        files.REPORT_PAGE: page(report),
         files.SETTINGS_TABLE: to_csv(report),
         **drawn,
     }

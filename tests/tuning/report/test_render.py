@@ -129,7 +129,9 @@ def test_a_rate_has_its_interval_and_its_count() -> None:
     assert rate(found) == "13.1 % [6.5, 28.2] (8/64, 3 not judged)"
     assert rate_cell(found) == "13.1 [6.5, 28.2] (8/64, 3?)"
     assert rate_cell(found, short=True) == "13 [6, 28] (8/64, 3?)"
-    assert rate(Rate(0, 0, 0.0, 1.0)) == "– [0.0, 100.0] (0/0)"
+    assert rate(Rate(0, 0, 0.0, 1.0)) == "–"
+    assert rate(wilson(0, 64, undecided=52)) == "not judged (52 of 64)"
+    assert rate(wilson(0, 64, undecided=52), 52) == "not judged (52 of 64 still descending)"
 
 
 def test_percent_is_not_rounded_to_never_or_always() -> None:
@@ -191,9 +193,9 @@ def test_which_pictures_there_are() -> None:
 def test_the_edge_of_stability_is_in_words_too() -> None:
     said = "The median sharpness ends within 10 % of its limit, 2 / learning rate, at 3 of 6 rates"
     assert f"gd: {said}: 0.03, 0.3, 0.95." in " ".join(text(made_reports.edge(), 200).split())
-    html = Elements(page(made_reports.edge(), {}))
+    html = Elements(page(made_reports.edge()))
     assert f"gd: {said}: 0.03, 0.3, 0.95." in html.text
-    for other in (text(made_reports.report()), page(made_reports.report(), {})):
+    for other in (text(made_reports.report()), page(made_reports.report())):
         assert "Edge of stability" not in other
 
 
@@ -346,7 +348,7 @@ def test_a_ring_and_a_missing_rival_are_said(as_drawn: Callable[[Make], None]) -
             assert part in words, part
     row = made.settings[4]
     assert f'style="color: {STATUS_COLOURS[row.status]}">★</td><td>{row.status}</td>' in "".join(
-        page(made, {}).split("\n")
+        page(made).split("\n")
     )
 
 
@@ -462,7 +464,7 @@ def test_flat_minima_and_plateaus_are_shown() -> None:
     assert "flat: does not curve in some directions" in words
     assert "17 plateau" in words
     assert "flat: does not" not in text(made_reports.report())
-    shown = page(made, {})
+    shown = page(made)
     assert shown.count("<td>flat</td>") == 2
     assert "4 saddle, 17 plateau" in shown
     kinds = [(m["flat"], m["largest_curvature"]) for m in made.to_dict()["minima"]]
