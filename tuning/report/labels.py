@@ -91,7 +91,7 @@ GLOSSARY: dict[str, str] = {
     "failed, and confirmed; the confidence is that of the whole procedure",
     "confirmed": "on fresh starts a group-sequential test accepted that P(unstable) is within the "
     "limit, at the learning rate and at the safety factor times it",
-    "looks stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
+    "looks-stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
     "learning rate or, with too few restarts for any bound, none was unstable",
     "undecided": "neither shown to be within the limit nor above it; or it looked stable, and "
     "fresh starts refused it or a lower rate of its optimizer",

@@ -66,7 +66,7 @@ def page_data(report: Report) -> str:
             "optimizer": names.index(best.optimizer) if best.optimizer in names else None,
             "rate": best.learning_rate,
             "margin": best.margin,
-            "said": "recommended" if best.status is Status.CONFIRMED else "looks stable",
+            "said": "recommended" if best.status is Status.CONFIRMED else str(best.status),
         },
         "losses": {
             "best": _digits(report.best_loss),
@@ -78,6 +78,7 @@ def page_data(report: Report) -> str:
         "minima": [
             {
                 "loss": number(m.loss, 4),
+                "height": _digits(m.loss),
                 "above": _digits(m.above_best),
                 "count": m.count,
                 "global": bool(m.is_global),

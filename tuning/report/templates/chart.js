@@ -41,11 +41,11 @@ function ticks({ low, high, log }, most) {
   const within = (values) => values.filter((v) => v >= low * (1 - 1e-9) && v <= high * (1 + 1e-9));
   if (log) {
     const first = Math.floor(Math.log10(low));
-    const powers = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, i) => first + i);
-    const leap = Math.ceil(powers.length / most);
-    const tens = within(powers.filter((p) => p % leap === 0).map((p) => Number(`1e${p}`)));
-    if (tens.length > 2) return tens;
-    return within(powers.flatMap((p) => [1, 2, 5].map((d) => Number(`${d}e${p}`))));
+    const count = Math.ceil(Math.log10(high)) - first + 1;
+    const tens = within(Array.from({ length: count }, (_, i) => Number(`1e${first + i}`)));
+    const leap = Math.ceil(tens.length / most);
+    if (tens.length > 1) return tens.filter((_, i) => i % leap === 0);
+    return within([0, 1].flatMap((i) => [1, 2, 5].map((d) => Number(`${d}e${first + i}`))));
   }
   const rough = (high - low) / most;
   const ten = 10 ** Math.floor(Math.log10(rough));
@@ -59,8 +59,8 @@ function ticks({ low, high, log }, most) {
  * What is drawn by `path`, `area` and `add` is cut off at the axes; coordinates are pixels of text.
  */
 function plot(host, { title, label, x, y, height = 220, lanes = 0 }) {
-  const width = Math.max(host.clientWidth, 260);
-  const [left, top, foot] = [58, 8 + 17 * lanes, 40];
+  const width = Math.max(host.room ?? host.clientWidth, 260);
+  const [left, top, foot] = [66, 8 + 17 * lanes, 40];
   const [right, bottom] = [width - 12, top + height];
   const at = { x: scale(x, left, right), y: scale(y, bottom, top) };
   const root = svg("svg", { viewBox: `0 0 ${width} ${bottom + foot}`, role: "img", "aria-label": label });
@@ -86,12 +86,15 @@ function plot(host, { title, label, x, y, height = 220, lanes = 0 }) {
   const inner = root.appendChild(
     svg("svg", { ...box, viewBox: `${left} ${top} ${right - left} ${height}`, "aria-hidden": "true" }),
   );
+  const over = root.appendChild(svg("g", { "aria-hidden": "true" }));
   const above = root.appendChild(svg("g", { class: "lanes", "aria-hidden": "true" }));
   if (title) host.append(html("h3", {}, title));
   host.append(root);
   const add = (tag, attributes, ...children) => inner.appendChild(svg(tag, attributes, ...children));
   return {
     root, at, left, right, top, bottom, add,
+    /** As `add`, and not cut off. */
+    put: (tag, attributes, ...children) => over.appendChild(svg(tag, attributes, ...children)),
     /** A line through `points` [x, y]; it is broken where one is null. */
     path: (points, attributes) => add("path", { d: broken(points, at), fill: "none", ...attributes }),
     /** What lies between two lines, as far as both are known. */
@@ -102,19 +105,21 @@ function plot(host, { title, label, x, y, height = 220, lanes = 0 }) {
     },
     /** From top to bottom at a value of x. */
     line: (value, attributes) => add("path", { d: `M${at.x(value)} ${top}V${bottom}`, ...attributes }),
-    /** In a lane above: text beside `value`, on the side with more room. */
-    say(lane, text, value, mark, attributes = {}) {
+    /** In a lane above, beside `value`: text after its mark, or where it would not fit before it. */
+    say(lane, text, value, mark) {
       const place = Math.min(Math.max(at.x(value), left), right);
-      const onLeft = place > (left + right) / 2;
-      const line = 5 + 17 * lane + 9;
-      if (mark) above.append(svg("text", { x: place, y: line, "text-anchor": "middle", ...attributes }, mark));
-      const gap = mark ? 10 : 0;
-      above.append(
-        svg("text", { x: place + (onLeft ? -gap : gap), y: line, "text-anchor": onLeft ? "end" : "start" }, text),
-      );
+      const room = 6.7 * (text.length + 2);
+      const before = place + room > right && place - room > 0;
+      above.append(svg("text", {
+        x: before ? place + 5 : Math.max(Math.min(place - 5, right - room), 0), y: 14 + 17 * lane,
+        "text-anchor": before ? "end" : "start",
+      }, before ? `${text} ${mark}` : `${mark} ${text}`));
     },
   };
 }
+
+/** A pixel; what is far outside is cut off anyway, and may be too large to be one. */
+const kept = (pixel) => Math.min(Math.max(pixel, -1e4), 1e4).toFixed(1);
 
 function broken(points, at) {
   let pen = "M";
@@ -123,7 +128,7 @@ function broken(points, at) {
     if (x === null || y === null) {
       pen = "M";
     } else {
-      d += `${pen}${at.x(x).toFixed(1)} ${Math.min(Math.max(at.y(y), -1e4), 1e4).toFixed(1)}`;
+      d += `${pen}${kept(at.x(x))} ${kept(at.y(y))}`;
       pen = "L";
     }
   }
@@ -164,7 +169,7 @@ function lossAxis(values) {
   const descent = Math.max(from - lowest, 1e-300);
   const floor = Math.max(lowest - shift, 1e-6 * descent);
   const low = 0.7 * floor;
-  const high = Math.max(2 * (from - shift), 10 * low);
+  const high = Math.max(3 * (from - shift), 10 * low);
   const axis = { low, high, log: true };
   const atMinimum = lowest - shift < floor;
   const powers = ticks(axis, 5).filter((v) => !atMinimum || v > 2.5 * low);
@@ -177,5 +182,6 @@ function lossAxis(values) {
     best: best === null ? null : best - shift,
     bestSaid: known ? "J*, known" : "J*, best found",
     start: start === null ? null : start - shift,
+    shift,
   };
 }

@@ -12,17 +12,19 @@ const PICTURES = {
 };
 
 function drawAll() {
-  for (const host of document.querySelectorAll("[data-picture]")) {
+  // All places first, then how wide they are, then what is in them: a width asked for after
+  // something was drawn would lay out the whole page again.
+  const tasks = [...document.querySelectorAll("[data-picture]")].flatMap((host) => {
     const draw = PICTURES[host.dataset.picture];
     host.replaceChildren();
-    if (draw.length < 2) {
-      draw(host);
-      continue;
-    }
-    // All panels first: how wide one is depends on how many there are.
-    const panels = DATA.optimizers.map(() => host.appendChild(html("div", { class: "panel" })));
-    panels.forEach((panel, index) => draw(panel, index));
-  }
+    if (draw.length < 2) return [{ draw, host }];
+    return DATA.optimizers.map((_, index) => {
+      const panel = host.appendChild(html("div", { class: "panel" }));
+      return { draw, host: panel, index };
+    });
+  });
+  for (const { host } of tasks) host.room = host.clientWidth;
+  for (const { draw, host, index } of tasks) draw(host, index);
 }
 
 function drawLegends() {
@@ -31,7 +33,7 @@ function drawLegends() {
   document.getElementById("statuses").append(legend([
     ...statuses.map(([status, colour]) => [swatch(colour), status]),
     [sample("rect", "band"), "10 to 90 % of the restarts"],
-    [sample("rect", "fallen"), "unstable"],
+    [sample("rect", "fallen"), "the unstable region"],
     [sample("rect", "interval"), "the cliff's interval"],
   ]));
   const seen = Object.entries(DATA.stacks).filter((_, k) => DATA.settings.some((s) => s.outcomes[k]));

@@ -15,7 +15,7 @@ function landmarks(drawn, index, words = true) {
     if (words) drawn.say(1, cliff.said, cliff.estimate, "◆");
   } else if (words && cliff) {
     const [low, high] = rateLimits();
-    drawn.say(1, stable ? cliff.said : `no stable rate between ${number(low)} and ${number(high)}`, drawn.at.x.low);
+    drawn.say(1, stable ? cliff.said : `no stable rate between ${number(low)} and ${number(high)}`, drawn.at.x.low, "");
   }
   if (limit !== null && limit < drawn.at.x.high && limit > drawn.at.x.low) {
     drawn.line(limit, { class: "limit" });
@@ -23,12 +23,12 @@ function landmarks(drawn, index, words = true) {
   } else if (words && limit !== null) {
     const side = limit > drawn.at.x.high ? "right" : "left";
     const end = side === "right" ? drawn.at.x.high : drawn.at.x.low;
-    drawn.say(2, `limit by the curvature: ${number(limit)}, off to the ${side}`, end);
+    drawn.say(2, `limit by the curvature: ${number(limit)}, off to the ${side}`, end, "");
   }
   if (best) {
     drawn.line(best.rate, { class: "best" });
     if (best.margin > 1) drawn.line(best.rate * best.margin, { class: "margin" });
-    const margin = best.margin > 1 ? `, margin × ${number(best.margin)} (dotted)` : "";
+    const margin = best.margin > 1 ? `, margin × ${number(best.margin)}` : "";
     if (words) drawn.say(0, `${best.said} ${number(best.rate)}${margin}`, best.rate, "★");
   }
 }
@@ -54,10 +54,12 @@ function drawRates(host, index) {
     const [low, high] = [at.x(cliff.low ?? at.x.low), at.x(cliff.high ?? at.x.high)];
     add("rect", { class: "interval", x: low, y: top, width: Math.max(high - low, 1), height: bottom - top });
   }
-  for (const [value, text] of [[y.start, "J0, at the start"], [y.best, y.bestSaid]]) {
-    if (value === null || value < y.low || value > y.high) continue;
+  const minima = DATA.minima.slice(0, 4).map((m) => [m.height - y.shift, m.global ? null : `a local minimum, ${m.loss}`]);
+  let free = top - 12; // labels do not lie on one another
+  for (const [value, text] of [[y.start, "J0, at the start"], [y.best, y.bestSaid], ...minima]) {
+    if (value === null || text === null || value < y.low || value > y.high) continue;
     drawn.path([[at.x.low, value], [at.x.high, value]], { class: "level" });
-    add("text", { x: left + 4, y: at.y(value) - 4 }, text);
+    if (at.y(value) - free >= 12) add("text", { x: left + 4, y: (free = at.y(value)) - 4 }, text);
   }
   const curves = rows.map((s) => DATA.curves[s.number]);
   drawn.area(
@@ -77,11 +79,12 @@ function drawRates(host, index) {
 function point(drawn, setting, x, y) {
   const colour = DATA.statuses[setting.status];
   if (setting.status === RECOMMENDED) {
-    drawn.add("text", { class: "star", x, y: y + 7, "text-anchor": "middle", fill: colour }, "★");
+    drawn.put("text", { class: "star", x, y: y + 7, "text-anchor": "middle", style: `fill: ${colour}` }, "★");
   } else if (setting.status === "unstable") {
-    drawn.add("path", { class: "cross", d: `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`, stroke: colour });
+    drawn.put("path", { class: "cross", d: `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`, stroke: colour });
   } else {
-    drawn.add("circle", { class: "point", cx: x, cy: y, r: 4, fill: setting.status === "undecided" ? "var(--back)" : colour, stroke: setting.status === "undecided" ? colour : null });
+    const hollow = setting.status === "undecided";
+    drawn.put("circle", { class: hollow ? "hollow" : "point", cx: x, cy: y, r: 4, fill: hollow ? null : colour, stroke: hollow ? colour : null });
   }
 }
 
@@ -193,7 +196,7 @@ function drawMinima(host) {
   found.forEach((m, i) => {
     const [x, y] = [drawn.at.x(above[i]), drawn.at.y(m.count)];
     drawn.add("path", { class: "stem", d: `M${x} ${drawn.bottom}V${y}` });
-    drawn.add("text", { class: "star", x, y: y + 6, "text-anchor": "middle" }, m.global ? "★" : m.flat ? "■" : "●");
+    drawn.put("text", { class: "star", x, y: y + 6, "text-anchor": "middle" }, m.global ? "★" : m.flat ? "■" : "●");
   });
   const said = ({ i }) => [`loss ${found[i].loss}`, [["restarts", found[i].count], ["sharpness λ", number(found[i].sharpness)]]];
   hover(drawn, found.map((_, i) => ({ i })), ({ i }, px) => Math.abs(drawn.at.x(above[i]) - px), said);

@@ -3,14 +3,14 @@
 
 function drawSlider(host) {
   const { ground } = DATA;
-  const names = [...new Set(ground.sweep.map((s) => s.optimizer))];
+  const names = [...new Set(ground.sweep.map((s) => s.optimizer))].sort((a, b) => a - b);
   const range = html("input", { type: "range", id: "rate", min: 0, step: 1 });
   const chosen = html("select", { id: "walker" }, ...names.map((i) => html("option", { value: i }, DATA.optimizers[i].name)));
   const said = html("output", { for: "rate walker" });
   const stage = html("div");
   host.append(
     html("p", { class: "controls" },
-      html("label", { for: "walker" }, "optimizer"), chosen,
+      html("label", { for: "walker" }, "walk with"), chosen,
       html("label", { for: "rate" }, "learning rate"), range, said),
     stage);
   const sweep = () => ground.sweep.filter((s) => s.optimizer === Number(chosen.value));
@@ -61,7 +61,8 @@ function drawWalks(stage, here) {
     const steps = walk.slice(0, walk.includes(null) ? walk.indexOf(null) : undefined);
     const points = steps.map((w) => [w, J(w)]);
     drawn.path(points, { class: `walk s${k}` });
-    points.slice(1).forEach(([w, j], i) => add("circle", { class: `dot s${k}`, cx: at.x(w), cy: at.y(j), r: i < 14 ? 3 : 1.6 }));
+    const seen = ([w, j]) => w >= known[0][0] && w <= known.at(-1)[0] && j <= top;
+    points.slice(1).forEach(([w, j], i) => seen([w, j]) && add("circle", { class: `dot s${k}`, cx: at.x(w), cy: at.y(j), r: i < 14 ? 3 : 1.6 }));
     add("circle", { class: `dot s${k} start`, cx: at.x(points[0][0]), cy: at.y(points[0][1]), r: 6 });
     const [w, j] = points.at(-1);
     const out = steps.length < walk.length;
