@@ -6,6 +6,7 @@ HEADER = "job.json"  # the job file, facts of the problem, when and where it was
 PROBLEM = "problem.pkl"  # a problem that was given as an object
 REPORT = "report.json"  # that it is there says that the job is done
 REPORT_PAGE = "report.html"
+REPORT_MARKDOWN = "report.md"
 SETTINGS_TABLE = "settings.csv"
 MODEL = "model.txt"  # of a job whose problem is a module: its layers
 FAILURE = "failure.txt"  # why it failed

@@ -51,7 +51,8 @@ function drawRates(host, index) {
     add("rect", { class: "fallen", x: begin, y: top, width: Math.max(right - begin, 0), height: bottom - top });
   }
   if (cliff?.estimate) {
-    const [low, high] = [at.x(cliff.low ?? at.x.low), at.x(cliff.high ?? at.x.high)];
+    // An end that is not known is not drawn: the words above say so.
+    const [low, high] = [at.x(cliff.low ?? cliff.estimate), at.x(cliff.high ?? cliff.estimate)];
     add("rect", { class: "interval", x: low, y: top, width: Math.max(high - low, 1), height: bottom - top });
   }
   const minima = DATA.minima.slice(0, 4).map((m) => [m.height - y.shift, m.global ? null : `a local minimum, ${m.loss}`]);
