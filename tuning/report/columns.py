@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainers import Basin, Dynamics
+from trainers import Dynamics
 from tuning.report.formatting import MISSING, number, percent, rate, rate_cell, short_percent
-from tuning.report.labels import FALLS, SHORT
+from tuning.report.labels import FALLS, SHORT, still_descending
 from tuning.report.model import SettingRow, Status
 
 __all__ = ["Column", "Narrow", "columns"]
 
 
 _ORDER = {status: float(place) for place, status in enumerate(Status)}
-_DESCENDING = f"{Dynamics.DESCENDING}/{Basin.UNDETERMINED}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def columns(
         ),
         Column(
             "trapped [95\N{NO-BREAK SPACE}%] (count)",
-            lambda row: rate(row.trapped, row.joint.get(_DESCENDING, 0)),
+            lambda row: rate(row.trapped, still_descending(row.joint)),
             Narrow(
                 "trapped, %",
                 lambda row, wide: rate_cell(row.trapped, short=not wide),

@@ -37,10 +37,9 @@ def nothing_judged(rows: Sequence[SettingRow]) -> str | None:
     doing = Counter[str]()
     for labels, restarts in joint.items():
         doing[labels.partition("/")[0]] += restarts
-    parts = ", ".join(f"{count(n)} {name}" for name, n in doing.most_common())
+    parts = ", ".join(f"{count(n)} were {name}" for name, n in doing.most_common())
     steps = doing[Dynamics.DESCENDING] > total / 2
     return (
-        f"No restart could be judged at any rate, so a picture would be all grey: of "
-        f"{count(total)} {parts} when the steps ended."
-        + (" More steps would tell." if steps else "")
+        f"None of {count(total)} restarts could be judged at any rate, so a picture would be all "
+        f"grey: when the steps ended {parts}." + (" More steps would tell." if steps else "")
     )

@@ -22,6 +22,7 @@ __all__ = [
     "STATUS_COLOURS",
     "UNSTABLE",
     "stack",
+    "still_descending",
 ]
 
 BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE = (
@@ -130,6 +131,11 @@ def stack(joint: Mapping[str, int]) -> dict[str, int]:
         dynamics, _, basin = labels.partition("/")
         counts[_stack_of(dynamics, basin)] += found
     return counts
+
+
+def still_descending(joint: Mapping[str, int]) -> int:
+    """How many restarts are not judged because they were still descending."""
+    return joint.get(f"{Dynamics.DESCENDING}/{Basin.UNDETERMINED}", 0)
 
 
 def _stack_of(dynamics: str, basin: str) -> str:

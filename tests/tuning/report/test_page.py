@@ -222,8 +222,8 @@ def test_a_picture_that_would_be_grey_says_why(browser: Browser, tmp_path: Path)
     panels = one.page.locator("[data-picture=outcomes] .panel")
     assert panels.first.locator("svg[role=img]").count() == 0
     assert panels.first.inner_text().endswith(
-        "No restart could be judged at any rate, so a picture would be all grey: of 384 "
-        "360 descending, 24 settled when the steps ended. More steps would tell."
+        "None of 384 restarts could be judged at any rate, so a picture would be all grey: when "
+        "the steps ended 360 were descending, 24 were settled. More steps would tell."
     )
     assert panels.nth(1).locator("svg[role=img]").count() == 1
     one.shot("grey")
