@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from trainers import Problem, classify
+from trainers import Problem, classify, train
 from trainers.optimizers.base import UpdateRule
 from trainers.optimizers.registry import PLUGINS as OPTIMIZERS
 from trainers.problems.landscapes import Landscape
@@ -26,6 +26,8 @@ __all__ = ["draw_landscape", "host_facts", "plugin_versions", "problem_facts"]
 
 _WALKERS = 3
 _MOST_PANELS = 12
+_SWEPT_RATES = 41  # of a slider: it moves by a tenth of a decade or so
+_SWEPT_STEPS = 60  # what an eye can follow
 
 
 def problem_facts(
@@ -134,7 +136,42 @@ def draw_landscape(problem: Problem, config: TrainingConfig, report: Report) -> 
     depths = np.interp(bottoms, w, loss)
     lowest = depths <= (depths.min() if depths.size else 0.0) + 1e-6 * float(np.ptp(loss))
     paths = [_walk(problem, config, name, rate) for name, rate in _walks(report)]
-    return LossProfile(w, loss, bottoms[lowest], bottoms[~lowest], tuple(paths))
+    return LossProfile(
+        w,
+        loss,
+        bottoms[lowest],
+        bottoms[~lowest],
+        tuple(paths),
+        tuple(_sweep(problem, config, report)),
+    )
+
+
+def _sweep(problem: Problem, config: TrainingConfig, report: Report) -> Iterator[Paths]:
+    """The first steps of the same walkers at every rate of a slider, an optimizer's at once."""
+    tried = [row.learning_rate for row in report.settings]
+    if not tried:
+        return
+    grid = np.geomspace(min(tried), max(tried), _SWEPT_RATES)
+    begin = starts(problem, restarts=_WALKERS, seed=config.seed)
+    for rule in config.optimizers:
+        best = report.best_stable
+        own = [best.learning_rate] if best is not None and best.optimizer == rule.label else []
+        rates = np.unique(np.append(grid, own))
+        run = train(
+            problem,
+            rule,
+            learning_rate=np.repeat(rates, _WALKERS),
+            starts=np.tile(begin, (len(rates), 1)),
+            steps=min(config.steps, _SWEPT_STEPS),
+            batch_size=config.batch_size,
+            seed=config.seed,
+            record_path=True,
+            diverged=config.thresholds.diverged,
+        )
+        assert run.path is not None  # asked for above
+        walks = run.path[:, :, 0].reshape(-1, len(rates), _WALKERS)
+        for k, rate in enumerate(rates):
+            yield Paths(rule.label, float(rate), walks[:, k], ())
 
 
 def _walks(report: Report) -> list[tuple[str, float]]:

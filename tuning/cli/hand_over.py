@@ -18,7 +18,7 @@ __all__ = ["form_option", "full_option", "hand_over", "output_option"]
 form_option = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json", "csv", "html"]),
+    type=click.Choice(["table", "json", "csv", "html", "md"]),
     help="Default: table.",
 )
 output_option = click.option(
@@ -38,6 +38,7 @@ def hand_over(answer: Report, form: str, output: str | None, *, full: bool) -> N
     from rich.console import Console
 
     from tuning.report.export import to_csv
+    from tuning.report.markdown import to_markdown
     from tuning.report.terminal import show, text
 
     if full and form != "table":
@@ -50,6 +51,7 @@ def hand_over(answer: Report, form: str, output: str | None, *, full: bool) -> N
         "json": lambda r: r.to_json(),
         "csv": to_csv,
         "html": lambda r: r.to_html(),
+        "md": to_markdown,
     }
     content = forms[form](answer)
     if output is None:

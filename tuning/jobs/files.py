@@ -7,6 +7,7 @@ PROBLEM = "problem.pkl"  # a problem that was given as an object
 REPORT = "report.json"  # that it is there says that the job is done
 ANSWER = "answer.txt"  # the report's, in a few words
 REPORT_PAGE = "report.html"
+REPORT_MARKDOWN = "report.md"
 SETTINGS_TABLE = "settings.csv"
 MODEL = "model.txt"  # of a job whose problem is a module: its layers
 FAILURE = "failure.txt"  # why it failed

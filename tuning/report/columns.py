@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from trainers import Dynamics
 from tuning.report.formatting import MISSING, number, percent, rate, rate_cell, short_percent
-from tuning.report.labels import FALLS, SHORT
-from tuning.report.model import SettingRow
+from tuning.report.labels import FALLS, SHORT, still_descending
+from tuning.report.model import SettingRow, Status
 
 __all__ = ["Column", "Narrow", "columns"]
+
+
+_ORDER = {status: float(place) for place, status in enumerate(Status)}
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,27 @@ class Narrow:
 
 @dataclass(frozen=True)
 class Column:
-    """A column on the page, and in a terminal if it is there too."""
+    """A column on the page, and in a terminal if it is there too.
+
+    `key` is the number by which the page sorts, where the cell is not that number itself.
+    """
 
     heading: str
     cell: Callable[[SettingRow], str]
     narrow: Narrow | None = None
+    key: Callable[[SettingRow], float | None] | None = None
 
 
-def columns(rows: Sequence[SettingRow], *, by_validation: bool = False) -> list[Column]:
+def columns(
+    rows: Sequence[SettingRow],
+    loss: Callable[[float | None], str] = number,
+    *,
+    by_validation: bool = False,
+) -> list[Column]:
     """From left to right, for the settings `rows`: what none of them has gets no column.
 
     Args:
+        loss: how a loss is written on the page (`text.loss`).
         by_validation: whether the setting was chosen by its loss on held-out examples: a terminal,
             which has not room for both, shows that in the place of the cost.
     """
@@ -57,42 +70,64 @@ def columns(rows: Sequence[SettingRow], *, by_validation: bool = False) -> list[
             "validation loss",
             lambda row: number(row.validation_loss),
             held_out if by_validation else None,
+            key=lambda row: row.validation_loss,
         )
     ]
     return [
-        Column("status", lambda row: row.status),
+        Column("status", lambda row: row.status, key=lambda row: _ORDER[row.status]),
         Column(
             "learning rate",
             lambda row: number(row.learning_rate),
             Narrow("rate", lambda row, _: number(row.learning_rate), (8, 7)),
+            key=lambda row: row.learning_rate,
         ),
         *map(_count_of, seen),
-        Column("unstable [95\N{NO-BREAK SPACE}%] (count)", lambda row: rate(row.unstable)),
-        Column("at most", lambda row: percent(row.unstable_upper)),
+        Column(
+            "unstable [95\N{NO-BREAK SPACE}%] (count)",
+            lambda row: rate(row.unstable),
+            key=lambda row: row.unstable.estimate,
+        ),
+        Column(
+            "at most",
+            lambda row: percent(row.unstable_upper),
+            key=lambda row: row.unstable_upper,
+        ),
         Column("why", _why),
         Column(
             "hover: median, worst",
             lambda row: f"{percent(row.hover)}, {percent(row.worst_hover)}",
             Narrow("hover,\n%", lambda row, _: short_percent(row.hover), (6, 5)),
+            key=lambda row: row.hover,
         ),
         Column(
             "trapped [95\N{NO-BREAK SPACE}%] (count)",
-            lambda row: rate(row.trapped),
+            lambda row: rate(row.trapped, still_descending(row.joint)),
             Narrow(
                 "trapped, %",
                 lambda row, wide: rate_cell(row.trapped, short=not wide),
                 (24, 19),
                 wraps=True,
             ),
+            key=lambda row: row.trapped.estimate,
         ),
         Column(
             "median loss",
-            lambda row: number(row.loss),
+            lambda row: loss(row.loss),
             Narrow("median\nloss", lambda row, wide: number(row.loss, 2 + wide), (8, 7)),
+            key=lambda row: row.loss,
         ),
         *(validation if validated else []),
-        Column("reached target", lambda row: f"{row.reached}/{row.restarts}"),
-        Column("cost", lambda row: number(row.cost), None if by_validation else cost),
+        Column(
+            "reached target",
+            lambda row: f"{row.reached}/{row.restarts}",
+            key=lambda row: row.reached / row.restarts,
+        ),
+        Column(
+            "cost",
+            lambda row: number(row.cost),
+            None if by_validation else cost,
+            key=lambda row: row.cost,
+        ),
     ]
 
 

@@ -59,13 +59,15 @@ def short_percent(fraction: float | None) -> str:
     return _percent(fraction)
 
 
-def rate(value: Rate) -> str:
-    """Estimate, interval and count: `12.5 % [6.5, 22.8] (8/64)`; or `not judged (52 of 64)`; a dash
-    where there was nothing to judge."""
+def rate(value: Rate, descending: int = 0) -> str:
+    """Estimate, interval and count: `12.5 % [6.5, 22.8] (8/64)`; or `not judged (52 of 64)`, and
+    if as many as that were `descending`, `not judged (52 of 64 still descending)`; a dash where
+    there was nothing to judge."""
     if _nothing(value):
         return MISSING
     if _not_judged(value):
-        return f"not judged ({count(value.undecided)} of {count(value.total)})"
+        why = " still descending" if descending == value.undecided else ""
+        return f"not judged ({count(value.undecided)} of {count(value.total)}{why})"
     sign = "" if value.estimate is None else " %"
     undecided = f", {value.undecided} not judged" if value.undecided else ""
     bounds = f"[{_percent(value.low)}, {_percent(value.high)}]"
@@ -98,7 +100,7 @@ def tolerances(trapped_at: Mapping[str, Rate]) -> str:
 
 
 def _nothing(value: Rate) -> bool:
-    return 0 < value.total == value.absent
+    return value.total == value.absent
 
 
 def _not_judged(value: Rate) -> bool:

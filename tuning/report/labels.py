@@ -22,6 +22,7 @@ __all__ = [
     "STATUS_COLOURS",
     "UNSTABLE",
     "stack",
+    "still_descending",
 ]
 
 BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE = (
@@ -91,7 +92,7 @@ GLOSSARY: dict[str, str] = {
     "failed, and confirmed; the confidence is that of the whole procedure",
     "confirmed": "on fresh starts a group-sequential test accepted that P(unstable) is within the "
     "limit, at the learning rate and at the safety factor times it",
-    "looks stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
+    "looks-stable": "the upper Clopper-Pearson bound on P(unstable) is within the limit at this "
     "learning rate or, with too few restarts for any bound, none was unstable",
     "undecided": "neither shown to be within the limit nor above it; or it looked stable, and "
     "fresh starts refused it or a lower rate of its optimizer",
@@ -130,6 +131,11 @@ def stack(joint: Mapping[str, int]) -> dict[str, int]:
         dynamics, _, basin = labels.partition("/")
         counts[_stack_of(dynamics, basin)] += found
     return counts
+
+
+def still_descending(joint: Mapping[str, int]) -> int:
+    """How many restarts are not judged because they were still descending."""
+    return joint.get(f"{Dynamics.DESCENDING}/{Basin.UNDETERMINED}", 0)
 
 
 def _stack_of(dynamics: str, basin: str) -> str:

@@ -53,10 +53,15 @@ class Paths:
 
 @dataclass(frozen=True)
 class LossProfile:
-    """J over w for a problem with one weight, and paths on it."""
+    """J over w for a problem with one weight, and paths on it.
+
+    `sweep` has the first steps at rates close to one another, for a slider over the rate: by
+    optimizer, the rates ascending; how they went on is not known, so their `outcomes` are empty.
+    """
 
     w: FloatArray
     loss: FloatArray
     global_minima: FloatArray  # positions
     local_minima: FloatArray
     paths: tuple[Paths, ...]
+    sweep: tuple[Paths, ...] = ()

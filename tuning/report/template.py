@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tuning.report import formatting
+from tuning.report import formatting, text
 from tuning.report.labels import MARKS, STATUS_COLOURS
+from tuning.report.model import SettingRow
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -35,5 +37,11 @@ def template(name: str) -> Template:
         "thousands": formatting.count,
         "mark": MARKS.__getitem__,
         "colour": STATUS_COLOURS.__getitem__,
+        "bare": lambda value: "" if value is None else value,
+        "by_rate": _by_rate,
     }
     return environment.get_template(name)
+
+
+def _by_rate(rows: Sequence[SettingRow]) -> list[SettingRow]:
+    return [row for group in text.sorted_settings(tuple(rows)).values() for row in group]

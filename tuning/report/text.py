@@ -16,8 +16,8 @@ from tuning.report.formatting import (
     rate,
     tolerances,
 )
-from tuning.report.labels import MARKS
-from tuning.report.model import Report, SettingRow, Status
+from tuning.report.labels import MARKS, still_descending
+from tuning.report.model import BestStable, Report, SettingRow, Status
 from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
@@ -114,10 +114,10 @@ def bounds(report: Report) -> list[str]:
             f"Confirmed with {count(best.fresh_starts)} fresh starts, at look {best.look} of "
             f"{best.looks}."
         )
+    trapped = rate(best.trapped, _descending(report, best))
     by_tolerance = tolerances(best.trapped_at)
     lines.append(
-        f"Trapped in a local minimum: {rate(best.trapped)}"
-        + (f"; {by_tolerance}." if by_tolerance else ".")
+        f"Trapped in a local minimum: {trapped}" + (f"; {by_tolerance}." if by_tolerance else ".")
     )
     if best.cost is not None:
         lines.append(
@@ -129,6 +129,15 @@ def bounds(report: Report) -> list[str]:
         where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"
         lines.append(f"Distance to the cliff at {where}: {decades(best.decades_to_cliff)}.")
     return lines
+
+
+def _descending(report: Report, best: BestStable) -> int:
+    """How many of the restarts that `best` is told of are not judged, for they still descended."""
+    told = report.confirmations if best.status is Status.CONFIRMED else report.settings
+    which = (best.optimizer, best.learning_rate)
+    return sum(
+        still_descending(row.joint) for row in told if (row.optimizer, row.learning_rate) == which
+    )
 
 
 def probes_sentence(report: Report) -> str | None:

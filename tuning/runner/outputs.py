@@ -75,11 +75,13 @@ def write_files(job: Job, report: Report) -> dict[str, bytes | str]:
     """The report's files; report.json last, for it says that the job is done."""
     from tuning.report.export import to_csv
     from tuning.report.html import page
+    from tuning.report.markdown import to_markdown
     from tuning.report.plots.all import pictures
 
     drawn = pictures(report)
     written: dict[str, bytes | str] = {
-        files.REPORT_PAGE: page(report, drawn),
+        files.REPORT_PAGE: page(report),
+        files.REPORT_MARKDOWN: to_markdown(report),
         files.SETTINGS_TABLE: to_csv(report),
         **drawn,
     }

@@ -21,7 +21,7 @@ from tests.support.surefoot_command import WELLS, complaint, results_in, surefoo
 from trainers import Basin
 from tuning.cli.exit_codes import ExitCode
 from tuning.cli.main import cli
-from tuning.jobs.files import LEASE, REPORT, REPORT_PAGE
+from tuning.jobs.files import LEASE, REPORT, REPORT_MARKDOWN, REPORT_PAGE
 from tuning.jobs.local import LocalJobs
 from tuning.search.records import results_of
 from tuning.study import StudyStore
@@ -64,7 +64,7 @@ def test_run_as_json(tmp_path: Path, wells: Path, write: Callable[..., str]) -> 
 
 def test_report_in_every_format(wells: Path, tmp_path: Path) -> None:
     file = tmp_path / "report"
-    for form in ("table", "json", "csv", "html"):
+    for form in ("table", "json", "csv", "html", "md"):
         shown = surefoot(wells, "report", "wells-1", "--format", form)
         written = surefoot(wells, "report", "wells-1", "--format", form, "--output", str(file))
         assert (shown.code, shown.err) == (0, "")
@@ -81,6 +81,8 @@ def test_report_in_every_format(wells: Path, tmp_path: Path) -> None:
                 assert shown.out.split()[:20] == content.split()[:20]
             case "json":
                 assert content == shown.out == LocalJobs(wells).job("wells-1").read(REPORT)
+            case "md":
+                assert content == shown.out == LocalJobs(wells).job("wells-1").read(REPORT_MARKDOWN)
             case "csv":
                 rows = list(csv.DictReader(io.StringIO(content)))
                 assert content == shown.out

@@ -413,8 +413,8 @@ def test_the_report_ends_with_it() -> None:
     assert {key: type(value) for key, value in said["keras"].items()} == {
         "line": str, "code": str, "exact": bool, "remarks": list,
     }  # fmt: skip
-    assert '<pre class="paste"># As trained here: layers 13-8-3' in page(made, {})
-    assert page(made, {}).count('<pre class="paste">') == 4
+    assert '<pre class="paste" tabindex="0"># As trained here: layers 13-8-3' in page(made)
+    assert page(made).count('<pre class="paste"') == 4
 
 
 def test_nothing_is_shown_without_a_rate() -> None:
@@ -426,4 +426,4 @@ def test_nothing_is_shown_without_a_rate() -> None:
         assert made.to_paste == {}
         assert made.to_dict()["to_paste"] == {}
         assert "PyTorch" not in text(made)
-        assert "script of your own" not in page(made, {})
+        assert "script of your own" not in page(made)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tuning.report.formatting import interval, number
+from tuning.report.instead import nothing_judged
 from tuning.report.labels import STACKS, stack
 from tuning.report.model import Report, SettingRow, Status
 from tuning.report.plots.style import GREY, INK, SIZE, figure, fraction_ticks, frame, png, safe
@@ -52,7 +54,10 @@ def outcomes(report: Report) -> bytes | None:
             each.set_xscale("log")
             each.set_xlim(*limits)
         frame(ax)
-        seen |= _bars(ax, group)
+        if (reason := nothing_judged(group)) is None:
+            seen |= _bars(ax, group)
+        else:
+            _say_why(ax, reason)
         fraction_ticks(ax)
         ax.grid(visible=False)
         ax.set_xlabel("learning rate", fontsize=SIZE, color=INK)
@@ -85,6 +90,14 @@ def outcomes(report: Report) -> bytes | None:
         handleheight=1.1,
     )
     return png(drawn)
+
+
+def _say_why(ax: Axes, reason: str) -> None:
+    """In the place of bars that would all be grey."""
+    words = "\n".join(wrap(reason, 44))
+    place = {"ha": "center", "va": "center", "transform": ax.transAxes}
+    said = ax.text(0.5, 0.5, words, fontsize=SIZE, color=INK, **place)  # type: ignore[arg-type]
+    said.set_in_layout(False)
 
 
 def _bars(ax: Axes, rows: list[SettingRow]) -> set[str]:

@@ -1,0 +1,45 @@
+"""What is said where a number or a picture would say nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from trainers import Dynamics
+from tuning.report.formatting import count, number
+from tuning.report.labels import stack
+from tuning.report.model import Report, SettingRow
+
+__all__ = ["loss", "nothing_judged"]
+
+_ROUNDING = 1e-12  # of the descent: below, a loss is rounding
+
+
+def loss(report: Report, value: float | None) -> str:
+    """A loss; "at the minimum" where it is so close to a J* of 0 that its digits say nothing."""
+    best = report.best_loss
+    if value is None or best is None or not math.isfinite(report.start_loss):
+        return number(value)
+    least = _ROUNDING * (report.start_loss - best)
+    return "at the minimum" if max(abs(value), abs(best)) < least else number(value)
+
+
+def nothing_judged(rows: Sequence[SettingRow]) -> str | None:
+    """Why a picture of where the restarts of `rows` ended would be all grey; None if it would not
+    be."""
+    joint = Counter[str]()
+    for row in rows:
+        joint.update(row.joint)
+    total = joint.total()
+    if not total or stack(joint)["not judged"] < total:
+        return None
+    doing = Counter[str]()
+    for labels, restarts in joint.items():
+        doing[labels.partition("/")[0]] += restarts
+    parts = ", ".join(f"{count(n)} were {name}" for name, n in doing.most_common())
+    steps = doing[Dynamics.DESCENDING] > total / 2
+    return (
+        f"None of {count(total)} restarts could be judged at any rate, so a picture would be all "
+        f"grey: when the steps ended {parts}." + (" More steps would tell." if steps else "")
+    )
