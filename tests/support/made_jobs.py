@@ -86,6 +86,7 @@ def finish(
     written = {files.REPORT_PAGE: "<h1>The answer</h1>", files.REPORT: json.dumps({})}
     tracker.reconcile(runs_of(kept, report, results, written), timeout=600.0)
     live.done(report, written)
+    live.beat()  # the coordinator waits for MLflow now, and its heart goes on
     assert tracker.wait(600.0)
     note_place(kept, tracker)
     assert tracker.close(1.0) == []

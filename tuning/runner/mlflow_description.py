@@ -48,6 +48,7 @@ class LiveDescription:
         self._report_key = f"{job.id}/report"
         self._results: Sequence[SettingResult] = ()
         self._new = True
+        self._over = False
         self._last = -math.inf
 
     def told(self, results: Sequence[SettingResult]) -> None:
@@ -57,15 +58,17 @@ class LiveDescription:
     def beat(self) -> None:
         """Called again and again while the job is carried on."""
         pause = _PAUSE_SECONDS if self._new else _SIGN_OF_LIFE_SECONDS
-        if time.monotonic() >= self._last + pause:
+        if not self._over and time.monotonic() >= self._last + pause:
             self._say("running")
 
     def ended(self, ending: Ending, why: str = "") -> None:
         """It has ended before it was done."""
+        self._over = True
         self._say(ending.value, why)
 
     def done(self, report: Report, written: Mapping[str, bytes | str]) -> None:
         """All is known. `written`: the report's files, of which pictures are shown."""
+        self._over = True
         rows = (*report.settings, *report.confirmations, *report.rivals)
         points: Points = {}
         for row in rows:

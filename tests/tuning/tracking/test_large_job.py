@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,6 +169,24 @@ def test_fragments_of_mlflow_go_on_working(shown: Shown, browser: Browser) -> No
     expect(page.get_by_text("all/unstable", exact=True).first).to_be_visible()
     assert "#/experiments/" in page.url
     page.close()
+
+
+def test_a_home_that_was_moved_has_its_files(shown: Shown, home: Path, tmp_path: Path) -> None:
+    moved = Server(Path(shutil.copytree(home, tmp_path / "moved")), "mlflow-artifacts")
+    (run,) = MlflowClient(f"sqlite:///{moved.file}").search_runs(
+        [shown.experiment], "tags.role = 'report'"
+    )
+    assert str(home) not in run.info.artifact_uri
+    (home / "mlflow-artifacts").rename(home / "elsewhere")
+    try:
+        moved.start()
+        wait_until(moved.answers, 300.0)
+        where = f"{moved.address}/get-artifact?path=report.html&run_uuid={run.info.run_id}"
+        with urllib.request.urlopen(where, timeout=60) as answer:
+            assert answer.read() == b"<h1>The answer</h1>"
+    finally:
+        moved.kill()
+        (home / "elsewhere").rename(home / "mlflow-artifacts")
 
 
 def _most(row: SettingRow) -> str:
