@@ -32,7 +32,7 @@ class Answer:
     Attributes:
         report: the report's JSON, byte for byte.
         study: the results in the order in which they were told.
-        mlflow: each run once, by its number.
+        mlflow: each run once, by the end of its key.
     """
 
     report: str
@@ -72,7 +72,8 @@ def answer_of(job: Job, points: Points) -> Answer:
     results = results_of(job.study())
     assert [r.setting.number for r in results] == list(range(len(results)))
     told = [{k: v for k, v in r.to_json().items() if k not in _TIMES} for r in results]
-    assert sorted(points) == sorted([*map(str, range(len(results))), "report"])
+    every = [f"all-{i}" for i in sorted({r.setting.optimizer for r in results})]
+    assert sorted(points) == sorted([*map(str, range(len(results))), *every, "report"])
     report = {**json.loads(text), "run": None}
     return Answer(json.dumps(report), told, points)
 

@@ -9,6 +9,7 @@ import os
 import random
 import stat
 import subprocess
+import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,15 @@ def test_mlflow_refuses_a_wrong_password(cluster: Cluster) -> None:
     for wrong in ("", "password1234", "0" * 64):
         assert status(url, headers=basic(wrong)) == 401
     assert status(url, headers=basic(cluster.environment["MLFLOW_TRACKING_PASSWORD"])) == 200
+
+
+def test_surefoot_s_entrance_asks_for_the_password(cluster: Cluster) -> None:
+    headers = basic(cluster.environment["MLFLOW_TRACKING_PASSWORD"])
+    for path, says in (("/", b"location.replace('surefoot')"), ("/surefoot", b"Surefoot: jobs")):
+        url = f"http://{cluster.address('mlflow', 5000)}{path}"
+        assert status(url) == 401
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            assert says in answer.read()
 
 
 def test_mlflow_answers_to_its_own_names_alone(cluster: Cluster) -> None:

@@ -17,7 +17,15 @@ from tuning.report.model import OwnBest
 from tuning.statistics.intervals import Rate, wilson
 from tuning.trial.result import Restarts
 
-__all__ = ["drift", "drifts", "found_by", "own_bests", "share", "trapped_by_tolerance"]
+__all__ = [
+    "drift",
+    "drifts",
+    "found_by",
+    "own_bests",
+    "share",
+    "trapped_by_tolerance",
+    "unstable_share",
+]
 
 
 def share(basins: NDArray[np.object_], basin: Basin) -> Rate:
@@ -26,6 +34,12 @@ def share(basins: NDArray[np.object_], basin: Basin) -> Rate:
     undecided, absent = int((basins == Basin.UNDETERMINED).sum()), sum(b is None for b in basins)
     count = int((basins == basin).sum())
     return wilson(count, len(basins), undecided=undecided, absent=absent)
+
+
+def unstable_share(restarts: Restarts) -> Rate:
+    """How many of R restarts fell; of whom that is not known, widens the interval."""
+    unknown = int(restarts.doubtful.sum())
+    return wilson(int(restarts.unstable.sum()), len(restarts), undecided=unknown)
 
 
 def trapped_by_tolerance(labels: Labels, restarts: Restarts) -> dict[str, Rate]:

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from trainers import Basin, Dynamics, Evidence, Fall
 from tuning.analysis.basin_labels import Labels
 from tuning.analysis.cost import expected_running_time
-from tuning.analysis.judgements import share, trapped_by_tolerance
+from tuning.analysis.judgements import share, trapped_by_tolerance, unstable_share
 from tuning.analysis.pools import counts_of
 from tuning.analysis.recommendation import Verdict
 from tuning.analysis.status import status_of
 from tuning.report.model import BestStable, SettingRow, Status
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff
-from tuning.statistics.intervals import Rate, wilson
-from tuning.trial.result import NOT_KNOWN, Restarts, SettingResult
+from tuning.statistics.intervals import wilson
+from tuning.trial.result import NOT_KNOWN, SettingResult
 
 __all__ = ["best_stable", "setting_row"]
 
@@ -64,7 +64,7 @@ def setting_row(
         hover=float(np.median(hovers)) if hovers.size else None,
         worst_hover=float(hovers.max()) if hovers.size else None,
         evidence={e.value: why[e] for e in Evidence},
-        unstable=_unstable(table),
+        unstable=unstable_share(table),
         diverged=wilson(int(table.diverged.sum()), total),
         trapped=share(basins, Basin.LOCAL_MINIMUM),
         global_minimum=share(basins, Basin.GLOBAL_MINIMUM),
@@ -120,14 +120,10 @@ def best_stable(
         if won is None
         else won.rates[0].bound,
         margin=spec.stability.margin,
-        unstable_at_margin=None if above is None else _unstable(above.result.restarts),
+        unstable_at_margin=None if above is None else unstable_share(above.result.restarts),
         unstable_upper_at_margin=None if above is None else above.bound,
         trapped=share(labels.basins_of(at.restarts), Basin.LOCAL_MINIMUM),
         trapped_at=trapped_by_tolerance(labels, at.restarts),
         cost=_finite(cost),
         decades_to_cliff=float(np.log10(cliff / best.setting.learning_rate)) if cliff else None,
     )
-
-
-def _unstable(table: Restarts) -> Rate:
-    return wilson(int(table.unstable.sum()), len(table), undecided=int(table.doubtful.sum()))

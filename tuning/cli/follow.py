@@ -11,7 +11,7 @@ import click
 from trainers.errors import in_brief
 from tuning.cli.exit_codes import ExitCode
 from tuning.jobs.base import Job, State
-from tuning.jobs.files import FAILURE, MLFLOW_EXPERIMENT, MLFLOW_URL, REPORT_PAGE
+from tuning.jobs.files import FAILURE, MLFLOW_PATH, MLFLOW_URL, REPORT_PAGE
 
 if TYPE_CHECKING:
     from tuning.cluster.handle import SubmittedJob
@@ -105,11 +105,11 @@ def _end(job: SubmittedJob, *, quiet: bool, as_json: bool, full: bool) -> ExitCo
 
 
 def _mlflow_view(job: SubmittedJob) -> str | None:
-    """A link to the job's runs that works from here, where MLflow may have another address."""
+    """A link to the job's report that works from here, where MLflow may have another address."""
     from tuning.tracking.address import link
 
-    experiment = job.read(MLFLOW_EXPERIMENT)
+    path = job.read(MLFLOW_PATH)
     here = os.environ.get("MLFLOW_TRACKING_URI")
-    if experiment is not None and here:
-        return link(here, experiment.strip())
+    if path is not None and here:
+        return link(here, path.strip())
     return (job.read(MLFLOW_URL) or "").strip() or None

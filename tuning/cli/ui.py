@@ -13,14 +13,14 @@ from collections.abc import Callable
 
 from trainers import InvalidInput
 from tuning.cli.exit_codes import ExitCode
-from tuning.jobs.files import MLFLOW_EXPERIMENT
+from tuning.jobs.files import MLFLOW_PATH
 from tuning.jobs.local import LocalJobs
-from tuning.tracking import serve_command, view_path
+from tuning.tracking import serve_command
 
 __all__ = ["serve"]
 
 _HOST = "127.0.0.1"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0  # on a machine that is busy; else ten
 _STOP_SECONDS = 10.0
 
 
@@ -51,14 +51,16 @@ def serve(port: int, say: Callable[[str], None]) -> ExitCode:
     )
     try:
         if not _answers(base, server):
-            _, errors = server.communicate(timeout=_STOP_SECONDS)
-            say(f"surefoot: the MLflow server ended:\n{errors.strip()[-2000:]}")
+            ended = "ended" if server.poll() is not None else f"does not answer on port {port}"
+            _stop(server)
+            _, errors = server.communicate()
+            say(f"surefoot: the MLflow server {ended}:\n{errors.strip()[-2000:]}")
             return ExitCode.FAILED
         say(f"MLflow UI: {base}")
         for job in home.jobs():
-            experiment = job.read(MLFLOW_EXPERIMENT)
-            if experiment is not None:
-                say(f"  {job.id}: {base}{view_path(experiment.strip())}")
+            path = job.read(MLFLOW_PATH)
+            if path is not None:
+                say(f"  {job.id}: {base}{path.strip()}")
         say("Ctrl-C stops it.")
         server.communicate()  # reads the log, so that the pipe never fills
         return ExitCode.FAILED

@@ -12,8 +12,8 @@ SETTINGS_TABLE = "settings.csv"
 MODEL = "model.txt"  # of a job whose problem is a module: its layers
 FAILURE = "failure.txt"  # why it failed
 EVENTS = "coordinator-events.txt"  # what the coordinator did before that
-MLFLOW_EXPERIMENT = "mlflow-experiment.txt"  # its id
-MLFLOW_URL = "mlflow-url.txt"  # a link to its view
+MLFLOW_PATH = "mlflow-path.txt"  # where its report is, below the address of an MLflow server
+MLFLOW_URL = "mlflow-url.txt"  # a link to that, on a server that was asked for by its address
 MLFLOW_MISSING = "mlflow-missing.txt"  # what MLflow lacks when nobody is at work any more
 
 # On this machine alone.

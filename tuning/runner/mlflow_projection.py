@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Basin, Dynamics
-from tuning.analysis.judgements import share
-from tuning.report.labels import MIXED, STABLE, UNSTABLE
+from tuning.analysis.judgements import share, unstable_share
+from tuning.report.labels import PALETTE
 from tuning.report.model import Report, Status
+from tuning.report.text import headline
 from tuning.spec.job import JobSpec
+from tuning.spec.search_space import LEARNING_RATE
 from tuning.tracking import Run
-from tuning.trial.result import SettingResult
+from tuning.trial.result import Restarts, SettingResult
 from tuning.trial.setting import Role
 from tuning.trial.task import sharpness_limit
 
-__all__ = ["report_run", "setting_run"]
+__all__ = ["median_loss", "optimizer_colour", "report_run", "setting_run"]
 
-_COLOURS = {"stable": STABLE, "mixed": MIXED, "unstable": UNSTABLE}
 _MOST_TAG_CHARACTERS = 4000
 # Of each curve. A point costs MLflow 0.1 ms, three curves of all 105 checkpoints what training
 # a small network does; the report draws all of them.
@@ -46,39 +47,34 @@ def setting_run(
         Counter(table.dynamics.tolist()),
         Counter(str(b) for b in basins if b is not None),
     )
-    unstable = result.unstable_fraction
-    outcome = (
-        "stable"
-        if unstable <= spec.stability.max_unstable
-        else "unstable"
-        if unstable > 0.5
-        else "mixed"
-    )
+    # Of several that as many did, what comes last in Dynamics, which is the worst.
+    outcome = max(reversed(Dynamics), key=lambda d: doing[d.value])
     starts = setting.starts
     gone = [f"{starts[i]} at {table.diverged_at[i]}" for i in np.flatnonzero(table.diverged)]
-    finite = table.loss[~table.diverged]
     metrics: dict[str, float] = {
+        LEARNING_RATE: setting.learning_rate,  # as a parameter it would be sorted as text
         "log10_lr": float(np.log10(setting.learning_rate)),
-        "unstable": unstable,
         "mean_loss": result.value,
         **{f"count/{d.value}": float(doing[d]) for d in Dynamics},
         **{f"count/{b.value}": float(where[b]) for b in Basin},
     }
-    for name, basin in (("trapped", Basin.LOCAL_MINIMUM), ("global_minimum", Basin.GLOBAL_MINIMUM)):
-        if (estimate := share(basins, basin).estimate) is not None:  # not where few are judged
-            metrics[name] = estimate
+    rates = {
+        "unstable": unstable_share(table),
+        "trapped": share(basins, Basin.LOCAL_MINIMUM),
+        "global_minimum": share(basins, Basin.GLOBAL_MINIMUM),
+    }
+    # What is not known, since few are judged, is absent and not 0.
+    metrics |= {name: of.estimate for name, of in rates.items() if of.estimate is not None}
     hovers = table.hover[np.isfinite(table.hover)]
     if hovers.size:
         metrics |= {
             "hover": _rounded(float(np.median(hovers))),
             "worst_hover": _rounded(float(hovers.max())),
         }
-    if finite.size:
-        metrics["loss"] = float(np.median(finite))
-        if metrics["loss"] > 0:
-            metrics["log10_loss"] = float(
-                np.log10(metrics["loss"])
-            )  # the UI's scatters have no log axis
+    if (loss := median_loss(table)) is not None:
+        metrics["loss"] = loss
+        if loss > 0:
+            metrics["log10_loss"] = float(np.log10(loss))  # the UI's scatters have no log axis
     shown = result.curves.thinned(_MOST_POINTS)
     curves = _curves("loss", shown.steps, shown.quantiles())
     if result.sharpness is not None:
@@ -102,8 +98,9 @@ def setting_run(
         },
         tags={
             "optimizer": rule.label,
-            "outcome": outcome,
+            "outcome": outcome.value,
             "status": status.value,
+            "recommended": "false",
             "role": setting.role.value,
             "setting": str(setting.number),
             "diverged_starts": _cut(", ".join(gone) or "none"),
@@ -114,8 +111,21 @@ def setting_run(
             result.finished_at - result.training_seconds - result.classifying_seconds,
             result.finished_at,
         ),
-        colour=_COLOURS[outcome],
+        colour=optimizer_colour(setting.optimizer),
     )
+
+
+def median_loss(table: Restarts) -> float | None:
+    """Where the median restart ended, as the report has it; None where half of them diverged."""
+    ends = np.where(table.diverged, np.inf, table.loss)
+    middle = float(np.quantile(ends, 0.5, method="inverted_cdf"))
+    return middle if np.isfinite(middle) else None
+
+
+def optimizer_colour(number: int) -> str:
+    """Of all runs of the job's `number`-th optimizer, the recommended one apart: MLflow has one
+    colour for a run, and it is the loss curves that it must tell apart. Their status is a word."""
+    return PALETTE[number % len(PALETTE)]
 
 
 def _curves(
@@ -145,14 +155,19 @@ _MODEL = ("library", "model", "parameters", "dtype", "code_sha256")
 def report_run(
     report: Report, files: Mapping[str, bytes | str], seconds: tuple[float, float]
 ) -> Run:
-    """The run called `report`, which holds the report's files and pictures."""
+    """The run called `report`, which holds the report's files and pictures. It has no name of a
+    setting's numbers, so that filters find settings alone."""
     best = report.best_stable
     metrics = (
         {}
         if best is None
         else {
             "best_learning_rate": best.learning_rate,
-            "unstable": best.unstable.count / best.unstable.total,
+            **{
+                f"best_{name}": of.estimate
+                for name, of in (("unstable", best.unstable), ("trapped", best.trapped))
+                if of.estimate is not None
+            },
         }
     )
     return Run(
@@ -164,19 +179,22 @@ def report_run(
             **(
                 {}
                 if best is None
-                else {"optimizer": best.optimizer, "learning_rate": best.learning_rate}
+                else {"best_optimizer": best.optimizer, "best_learning_rate": best.learning_rate}
             ),
         },
         tags={
             "role": "report",
-            "outcome": "report",
-            **({} if best is None else {"status": best.status.value}),
+            **({} if best is None else {"best_status": best.status.value}),
         },
         metrics=metrics,
         curves={},
         seconds=seconds,
         note="\n\n".join(
-            [report.explanation, *(found.explanation for found in report.comparisons.values())]
+            [
+                f"**{headline(report)}**",
+                report.explanation,
+                *(found.explanation for found in report.comparisons.values()),
+            ]
         ),
         files=files,
     )

@@ -20,6 +20,7 @@ from tuning.jobs.base import Job
 from tuning.report.answer import short_answer
 from tuning.report.model import Report, RunFacts
 from tuning.runner.mlflow_projection import report_run, setting_run
+from tuning.runner.mlflow_ranking import ranked, summary_runs
 from tuning.search.plan import is_searching
 from tuning.trial.gathering import gathered
 from tuning.trial.result import SettingResult
@@ -109,12 +110,18 @@ def runs_of(
     ]
     created = datetime.fromisoformat(header["created"]).timestamp()
     ended = max(created, *(r.finished_at for r in results))
-    return [*runs, report_run(report, written, (created, ended))]
+    seconds = created, ended
+    names = [rule.label for rule in spec.search.rules]
+    return [
+        *ranked(runs, report),
+        *summary_runs(report, names, seconds),
+        report_run(report, written, seconds),
+    ]
 
 
 def note_place(job: Job, tracker: tracking.Tracker) -> None:
-    """Keep where in MLflow the job is, if that is known by now."""
-    if tracker.experiment_id is not None:
-        job.write(files.MLFLOW_EXPERIMENT, tracker.experiment_id + "\n")
+    """Keep where in MLflow the job's report is, if that is known by now."""
+    if tracker.path is not None:
+        job.write(files.MLFLOW_PATH, tracker.path + "\n")
     if tracker.url is not None:
         job.write(files.MLFLOW_URL, tracker.url + "\n")

@@ -15,6 +15,7 @@ from tuning.execution.signals import deferred_interrupts
 from tuning.jobs import files
 from tuning.jobs.base import Job
 from tuning.report.model import Report
+from tuning.runner.mlflow_description import Ending, LiveDescription
 from tuning.runner.mlflow_projection import setting_run
 from tuning.runner.outputs import (
     note_place,
@@ -48,6 +49,7 @@ __all__ = ["run_job"]
 #: The study's attribute that names the trial to use.
 RECOMMENDED = "recommended"
 _TRACKING_PATIENCE_SECONDS = 60.0
+_PARTING_SECONDS = 3.0  # for MLflow to be told that a job ended early
 _POLL_SECONDS = 1.0
 _WRITING_STEPS = 3  # the report, its files, MLflow
 
@@ -84,6 +86,7 @@ def run_job(
 
         def check() -> None:
             heard.check()
+            live.beat()
             if heartbeat is not None:
                 heartbeat()
 
@@ -101,15 +104,22 @@ def run_job(
         job.remove(files.EVENTS)
         begin = time.monotonic()
         tracker = _tracker(job)
+        live = LiveDescription(job, tracker)
         tracker.start()  # its imports and migrations take seconds: beside those of Ray
         stack.callback(tracker.close, 0.0)
         problem = make_problem()
         before = results_of(store)
         try:
             results = _train(
-                job, problem, workers, store, before, tracker, listener, failing, patiently
+                job, problem, workers, store, before, tracker, live, listener, failing, patiently
             )
+        except ProblemFailed as error:
+            live.ended(Ending.FAILED, str(error))
+            tracker.wait(_PARTING_SECONDS)
+            raise
         except EndedEarly as end:
+            live.ended(Ending.INTERRUPTED)
+            tracker.wait(_PARTING_SECONDS)
             if end.results:
                 facts = run_facts(job, end.results, time.monotonic() - begin)
                 end.report = report_of(job, problem, end.results, facts, done=False)
@@ -132,6 +142,7 @@ def run_job(
         written = write_files(job, report)
         writing("runs in MLflow", 2)
         tracker.reconcile(runs_of(job, report, results, written))
+        live.done(report, written)
         _wait_for(tracker, patience, store, listener, lambda left: writing(f"{left} runs", 2))
         writing("done", 3)
         missing = tracker.close(0.0)
@@ -156,6 +167,7 @@ def _train(
     store: StudyStore,
     before: Sequence[SettingResult],
     tracker: tracking.Tracker,
+    live: LiveDescription,
     listener: Listeners,
     failing: Callable[[ProblemFailed], None] | None,
     patiently: Callable[[], contextlib.AbstractContextManager[None]],
@@ -169,11 +181,15 @@ def _train(
     complete = bool(before) and not JobPlan(spec, *numbers).begin(before)
     running = RunningLabels(known, spec.thresholds)
 
+    if before:
+        live.told(running.of(before).results)
+
     def told(results: list[SettingResult]) -> None:
         added = results[-1].setting
+        labels = running.of(results)
+        live.told(labels.results)
         if added.role is Role.PROBE:
             return  # a few starts that stand for no others: in the report, and no run of their own
-        labels = running.of(results)
         alike = gathered([r for r in labels.results if r.setting.resembles(added)])
         # The last of several, where a sampler proposed the same setting again.
         latest = next(r for r in reversed(alike) if added.blocks[-1] in r.setting.blocks)

@@ -15,15 +15,18 @@ from __future__ import annotations
 from tuning.tracking.address import check, serve_command
 from tuning.tracking.admin import delete_experiment, reach
 from tuning.tracking.run import Run
-from tuning.tracking.view import view_path
-from tuning.tracking.writer import Tracker
+from tuning.tracking.view import report_path, view_path, view_tags
+from tuning.tracking.writer import Description, Tracker
 
 __all__ = [
+    "Description",
     "Run",
     "Tracker",
     "check",
     "delete_experiment",
     "reach",
+    "report_path",
     "serve_command",
     "view_path",
+    "view_tags",
 ]

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit, urlunsplit
 from trainers._suggest import nearest
 from trainers.data.uri import masked
 from trainers.errors import InvalidInput
-from tuning.tracking.view import view_path
 
 __all__ = ["SERVERS", "check", "link", "serve_command", "sqlite_file"]
 
@@ -72,27 +71,27 @@ def _check_file(where: str, file: Path | None) -> None:
         raise InvalidInput(f"{where}: {existing} cannot be written to; choose a file elsewhere")
 
 
-def link(uri: str, experiment_id: str) -> str | None:
-    """A link to the view of an experiment; None for a database, which needs a server to be seen."""
+def link(uri: str, path: str) -> str | None:
+    """A link to `path` on the server at `uri`; None for a database, which needs one to be seen."""
     parts = urlsplit(uri)
     if parts.scheme not in SERVERS:
         return None
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")) + view_path(
-        experiment_id
-    )
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")) + path
 
 
 def serve_command(
     uri: str, artifact_root: Path, host: str, port: int
 ) -> tuple[list[str], dict[str, str]]:
-    """The command that serves MLflow's UI on the store at `uri`, and its environment.
+    """The command that serves MLflow's UI, with Surefoot's entrance, on the store at `uri`, and its
+    environment.
 
     `uri` goes through the environment: every user of the machine can read a command line, and
     `uri` may hold a password. One worker process: each takes 300 MB, and one is enough for the
     people who watch a job.
     """
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--app-name", "surefoot"]
     environment = {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": uri,

@@ -11,10 +11,12 @@ from contextlib import AbstractContextManager
 from http.client import IncompleteRead
 from itertools import takewhile, zip_longest
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from tuning.tracking.address import SERVERS, sqlite_file
+from tuning.tracking.address import sqlite_file
+from tuning.tracking.artifacts import PROXIED, artifact_place
 from tuning.tracking.run import DIGEST_TAG, KEY_TAG, Run
 
 if TYPE_CHECKING:
@@ -57,7 +59,10 @@ class Store:
         check_port(uri)
         _create_tables(uri)
         self._client = MlflowClient(tracking_uri=uri)
-        self.experiment_id = self._experiment(experiment, _artifacts(uri, artifact_root), tags)
+        self._place = artifact_place(uri, artifact_root)
+        self._tags: dict[str, str] = {}  # the experiment's, as far as that is known
+        self.experiment_id = self._experiment(experiment, tags)
+        self.describe({tag: value for tag, value in tags.items() if tag not in self._tags})
         # job id -> key -> what MLflow has; a job is looked up when its first run comes.
         self._jobs: dict[str, dict[str, _StoredRun]] = {}
 
@@ -72,31 +77,32 @@ class Store:
         if held is None:
             held = self._search(run.job)
         old = held.get(run.key)
-        if old and old.digest != run.digest and not _only_tags_differ(old, run):
+        if old and old.digest != run.digest and not _can_be_completed(old, run):
             self._client.delete_run(old.run_id)
             old = None
         if not (old and old.finished):
             held[run.key] = _StoredRun(self._write(run, old and old.run_id), run.digest, True)
         elif old.digest != run.digest:
-            self._renew_tags(run, old.run_id)
+            self._complete(run, old.run_id)
             held[run.key] = old._replace(digest=run.digest)
         self._jobs[run.job] = held
         return True
 
-    def _renew_tags(self, run: Run, run_id: str) -> None:
-        """A tenth of what writing it anew costs, and most that change when a job ends are those."""
+    def _complete(self, run: Run, run_id: str) -> None:
+        """A tenth of what writing it anew costs, and most that change when a job ends need no
+        more."""
         from mlflow.entities import RunTag
 
         # The digest is one of them, so that what an outage interrupts is done again.
         tags = [RunTag(name, value) for name, value in run.all_tags().items()]
-        self._client.log_batch(run_id, tags=tags)
+        self._client.log_batch(run_id, _scalars(run.late, run.seconds[0]), tags=tags)
 
     def _write(self, run: Run, run_id: str | None) -> str:
         from mlflow.entities import Param
 
         start, end = map(_milliseconds, run.seconds)
         if run_id is None:
-            created = self._client.create_run(self.experiment_id, start, run.all_tags(), run.name)
+            created = self._client.create_run(self.experiment_id, start, run.all_tags())
             run_id = str(created.info.run_id)
         params = [Param(name, value) for name, value in run.all_params().items()]
         batches = zip_longest(
@@ -110,9 +116,34 @@ class Store:
                     file = Path(folder, name)
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content.encode() if isinstance(content, str) else content)
-                self._client.log_artifacts(run_id, folder)
+                self._keep(run_id, folder)
         self._client.set_terminated(run_id, "FINISHED", end)
         return run_id
+
+    def _keep(self, run_id: str, folder: str) -> None:
+        """Keep what is in `folder` as artifacts of a run."""
+        where = self._client.get_run(run_id).info.artifact_uri
+        if self._place.beside is None or not where.startswith(PROXIED):
+            self._client.log_artifacts(run_id, folder)
+            return
+        # MLflow lets servers alone write there: this machine's is not running, perhaps.
+        copytree(folder, self._place.beside / where.removeprefix(PROXIED), dirs_exist_ok=True)
+
+    def run_id(self, key: str) -> str | None:
+        """MLflow's name for the run with this key; None if it is not there."""
+        job = key.partition("/")[0]
+        held = self._jobs.get(job)
+        if held is None:
+            held = self._jobs[job] = self._search(job)
+        return held[key].run_id if key in held else None
+
+    def describe(self, tags: Mapping[str, str]) -> bool:
+        """Give the experiment these tags; those that it has cost nothing. Returns True."""
+        for tag, value in tags.items():
+            if self._tags.get(tag) != value:
+                self._client.set_experiment_tag(self.experiment_id, tag, value)
+                self._tags[tag] = value
+        return True
 
     def _search(self, job: str) -> dict[str, _StoredRun]:
         """The job's runs. Where two have one key (a `create_run` was carried out after its caller
@@ -137,37 +168,28 @@ class Store:
             self._client.delete_run(useless.run_id)
         return found
 
-    def _experiment(self, name: str, artifacts: str | None, tags: Mapping[str, str]) -> str:
+    def _experiment(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.exceptions import MlflowException
 
         try:
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                return str(self._client.create_experiment(name, artifacts, dict(tags)))
+                made = self._client.create_experiment(name, self._place.uri, dict(tags))
+                self._tags = dict(tags)
+                return str(made)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             # Another process was faster.
-            return self._experiment(name, artifacts, tags)
+            return self._experiment(name, tags)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        for tag, value in tags.items():
-            if found.tags.get(tag) != value:
-                self._client.set_experiment_tag(found.experiment_id, tag, value)
+        self._tags = dict(found.tags)
         return str(found.experiment_id)
 
 
-def _only_tags_differ(old: _StoredRun, run: Run) -> bool:
-    return old.finished and old.digest is not None and run.differs_in_tags(old.digest)
-
-
-def _artifacts(uri: str, root: Path | None) -> str | None:
-    """Where a new experiment keeps its files; None: where the server says."""
-    file = sqlite_file(uri)
-    if urlsplit(uri).scheme in SERVERS or (root is None and file is None):
-        return None
-    # MLflow's own default is the folder that the process happens to run in.
-    return (root or Path(f"{file}-artifacts")).absolute().as_uri()
+def _can_be_completed(old: _StoredRun, run: Run) -> bool:
+    return old.finished and old.digest is not None and run.completes(old.digest)
 
 
 def check_port(uri: str) -> None:
@@ -206,12 +228,18 @@ def _metrics(run: Run) -> list[Metric]:
 
     start, end = map(_milliseconds, run.seconds)
     last = max((step for curve in run.curves.values() for step, _ in curve), default=0) or 1
-    scalars = [Metric(n, float(v), start, 0) for n, v in run.metrics.items() if math.isfinite(v)]
-    return scalars + [
+    return _scalars({**run.metrics, **run.late}, run.seconds[0]) + [
         Metric(name, float(value), start + (end - start) * int(step) // int(last), int(step))
         for name, curve in run.curves.items()
         for step, value in takewhile(lambda point: math.isfinite(point[1]), curve)
     ]
+
+
+def _scalars(values: Mapping[str, float], when: float) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    date = _milliseconds(when)
+    return [Metric(n, float(v), date, 0) for n, v in values.items() if math.isfinite(v)]
 
 
 def _milliseconds(seconds: float) -> int:

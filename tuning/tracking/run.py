@@ -19,6 +19,8 @@ NOT_FINITE_TAG = "surefoot.not_finite"
 # MLflow's limits for a value.
 PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 8000
 _DIGITS = 16
+# What is kept in tags: MLflow's metrics, params and artifacts stay as they are.
+_CHANGEABLE = ("tags", "name", "colour", "note")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Run:
         name: what the UI shows, as in "adam lr=0.0123".
         params, tags: values that are too long for MLflow are cut.
         metrics: scalars, logged at step 0; one that is not finite is left out.
+        late: likewise, those that are known when all runs are: a run that MLflow has without them
+            gets them beside the rest.
         curves: metric -> (step, value), at most 200 points each; one ends before its first value
             that is not finite. The tag `surefoot.not_finite` names what was left out or cut.
         seconds: start and end, Unix time. Points in between are dated in proportion to their step,
@@ -50,6 +54,7 @@ class Run:
     colour: str | None = None
     note: str | None = None
     files: Mapping[str, bytes | str] = field(default_factory=dict)
+    late: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", self.key):
@@ -61,24 +66,32 @@ class Run:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that is in the run; it begins with that of all but the values of `tags`."""
-        names = sorted(self.tags)
-        rest = [getattr(self, f.name) for f in fields(self) if f.name != "tags"]
-        return _digest([names, rest]) + _digest(dict(self.tags))
+        """Of all that is in the run, in three parts: what MLflow cannot change any more; what it
+        can; and `late`, nothing without any."""
+        changed = [getattr(self, name) for name in _CHANGEABLE]
+        fixed = [
+            getattr(self, f.name) for f in fields(self) if f.name not in (*_CHANGEABLE, "late")
+        ]
+        late = _digest(self.late) if self.late else ""
+        return _digest([sorted(self.tags), fixed]) + _digest(changed) + late
 
-    def differs_in_tags(self, digest: str) -> bool:
-        """Whether a run of this `digest` has other values in the same tags, and all else alike."""
-        return digest != self.digest and digest[:_DIGITS] == self.digest[:_DIGITS]
+    def completes(self, digest: str) -> bool:
+        """Whether a run of this `digest` becomes this one where it stands: by other values in the
+        same tags, another name, colour or note, and by `late` if it has none."""
+        late = digest[2 * _DIGITS :]
+        alike = digest[:_DIGITS] == self.digest[:_DIGITS]
+        return digest != self.digest and alike and late in ("", self.digest[2 * _DIGITS :])
 
     def all_tags(self) -> dict[str, str]:
         """With those that MLflow's UI and this module read."""
-        values = {name: [value] for name, value in self.metrics.items()}
+        values = {name: [value] for name, value in (*self.metrics.items(), *self.late.items())}
         values |= {name: [value for _, value in curve] for name, curve in self.curves.items()}
         not_finite = ", ".join(n for n, some in values.items() if not all(map(math.isfinite, some)))
         own = {
             KEY_TAG: self.key,
             DIGEST_TAG: self.digest,
             NOT_FINITE_TAG: not_finite,
+            "mlflow.runName": self.name,
             "mlflow.runColor": self.colour,
             "mlflow.note.content": self.note,
         }

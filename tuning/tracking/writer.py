@@ -14,11 +14,14 @@ from trainers._mask import mask
 from tuning.tracking.address import check, link
 from tuning.tracking.mlflow_store import ENVIRONMENT, Store, is_transient, mlflow_errors, quiet
 from tuning.tracking.run import Run
-from tuning.tracking.view import view_tags
+from tuning.tracking.view import report_path, view_path, view_tags
 
-__all__ = ["Tracker"]
+__all__ = ["Description", "Tracker"]
 
 T = TypeVar("T")
+
+#: Tags of the experiment, from its id and that of the run that it points to, None without one.
+Description = Callable[[str, str | None], Mapping[str, str]]
 
 QUEUE_RUNS = 256  # of about 100 kB
 RECONCILE_SECONDS = 60.0
@@ -33,7 +36,7 @@ class Tracker:
         experiment: its name; created, or restored when somebody has deleted it.
         artifact_root: where a new experiment in a database keeps its files; by default beside the
             sqlite file. A server has its own place.
-        experiment_tags: beside the tag of the ready view.
+        experiment_tags: of a new one, beside the tag of the ready view; `describe` gives others.
         capacity: runs that may wait; those beyond are left for `reconcile`.
 
     Raises:
@@ -52,7 +55,7 @@ class Tracker:
         check(uri)
         self._uri = uri
         self._open = partial(
-            Store, uri, experiment, artifact_root, {**experiment_tags, **view_tags()}
+            Store, uri, experiment, artifact_root, {**experiment_tags, **view_tags(0)}
         )
         self._capacity = capacity
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
@@ -60,11 +63,13 @@ class Tracker:
         # The condition guards what follows.
         self._changed = threading.Condition()
         self._waiting: dict[str, Run] = {}
+        self._description: tuple[str, Description] | None = None
         self._writing = False
         self._anew = False
         self._ended = True
         self._missing: dict[str, str] = {}  # key -> digest, in the order of `put`
         self._experiment_id: str | None = None
+        self._pointed_to: str | None = None
         self._outage: str | None = None
         self._refusal: str | None = None
 
@@ -103,11 +108,23 @@ class Tracker:
                 )
             self.put(run)
 
+    def describe(self, key: str, description: Description) -> None:
+        """Have the experiment described, in place of any description that still waits, when all
+        runs that were put before are written.
+
+        Args:
+            key: of the run that it points to.
+        """
+        with self._changed:
+            self._description = key, description
+            self._changed.notify_all()
+
     def wait(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until nothing is left to write; whether that is so."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: self._ended or not (self._waiting or self._writing), timeout
+                lambda: self._ended or not (self._waiting or self._writing or self._description),
+                timeout,
             )
 
     def close(self, timeout: float) -> list[str]:
@@ -130,9 +147,19 @@ class Tracker:
         return self._experiment_id
 
     @property
+    def path(self) -> str | None:
+        """Below a server's address: the report in the run that the description points to, once it
+        is there, and before that the experiment's view; None until the store is open."""
+        if self._experiment_id is None:
+            return None
+        if self._pointed_to is not None:
+            return report_path(self._experiment_id, self._pointed_to)
+        return view_path(self._experiment_id)
+
+    @property
     def url(self) -> str | None:
-        """A link to the experiment's view; None until the store is open, and for a database."""
-        return self._experiment_id and link(self._uri, self._experiment_id)
+        """The same with the server's address; None for a database."""
+        return self.path and link(self._uri, self.path)
 
     @property
     def problem(self) -> str | None:
@@ -150,6 +177,9 @@ class Tracker:
                     if self._anew:
                         self._anew = False
                         store.forget()
+                    if not isinstance(run, Run):
+                        self._persist("the description", partial(self._describe, store, *run))
+                        continue
                     done = self._persist(f"run {run.key}", partial(store.write, run))
                     with self._changed:
                         # Unless another of this key was put meanwhile.
@@ -160,15 +190,24 @@ class Tracker:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _next(self) -> Run | None:
+    def _describe(self, store: Store, key: str, description: Description) -> bool:
+        self._pointed_to = store.run_id(key)
+        return store.describe(description(store.experiment_id, self._pointed_to))
+
+    def _next(self) -> Run | tuple[str, Description] | None:
         with self._changed:
             self._writing = False
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._waiting or self._stop.is_set())
+            self._changed.wait_for(
+                lambda: self._waiting or self._description or self._stop.is_set()
+            )
             if self._stop.is_set():
                 return None
             self._writing = True
-            return self._waiting.pop(next(iter(self._waiting)))
+            if self._waiting:
+                return self._waiting.pop(next(iter(self._waiting)))
+            described, self._description = self._description, None
+            return described
 
     def _persist(self, what: str, call: Callable[[], T]) -> T | None:
         """The result of `call`, repeated through outages; None if MLflow refuses, or on `close`."""

@@ -44,12 +44,14 @@ def test_so_has_mlflow(job: tuple[Path, tuning.Report]) -> None:
     experiment = client.get_experiment_by_name(report.run.job_id)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    held = {run.data.tags.get("setting"): run for run in runs}
-    assert len(runs) == len(held) == 4  # three settings and the report
+    held = {run.data.tags.get("setting", run.data.tags["role"]): run for run in runs}
+    # Three settings, those of the one optimizer once more as points, and the report.
+    assert sorted(held) == ["0", "1", "2", "report", "summary"]
+    assert len(runs) == len(held)
     assert held["2"].data.params["restarts"] == "64"
     assert held["2"].data.params["first_restart"] == "64"
     assert held["2"].data.tags["status"] == "confirmed"
-    assert held[None].data.tags["status"] == "confirmed"
+    assert held["report"].data.tags["best_status"] == "confirmed"
 
 
 def test_a_restart_of_any_trial_is_found_by_the_row_s_number(

@@ -64,7 +64,7 @@ def counts(home: Path, job_id: str) -> dict[int, dict[str, int]]:
     runs = [
         run
         for run in client.search_runs([experiment.experiment_id])
-        if run.data.tags["role"] != "report" and run.info.status == "FINISHED"
+        if "setting" in run.data.tags and run.info.status == "FINISHED"
     ]
     return {
         int(run.data.tags["setting"]): {

@@ -6,69 +6,19 @@ import math
 import os
 import shutil
 import signal
-import socket
-import sqlite3
 import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 
-from tuning.tracking import Run, Tracker, serve_command, view_path
+from tests.support.mlflow_server import PATIENCE, Server, wait_until
+from tuning.tracking import Run, Tracker, view_path
 
 pytestmark = pytest.mark.cluster
 
-PATIENCE = 60.0
 SETTINGS = 12
-
-
-def wait_until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-class Server:
-    """`mlflow server` on a free port of this machine, in a process group of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.folder = folder
-        self.file = folder / "mlflow.db"
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command, environment = serve_command(
-            f"sqlite:///{self.file}", self.folder / "files", "127.0.0.1", self.port
-        )
-        with open(self.folder / "server.log", "ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (URLError, ConnectionError, TimeoutError):
-            return False
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def count(self, query: str) -> int:
-        with sqlite3.connect(self.file, timeout=30) as database:
-            return int(database.execute(f"select count(*) from {query}").fetchone()[0])
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +43,9 @@ def runs(job: str) -> list[Run]:
                 key=f"{job}/{number}",
                 name=f"gd lr={rate:.3g}",
                 params={"optimizer": "gd", "learning_rate": rate},
-                tags={"outcome": "unstable" if unstable else "stable"},
+                tags={"outcome": "diverged" if unstable else "settled"},
                 metrics={
+                    "learning_rate": rate,
                     "log10_lr": math.log10(rate),
                     "unstable": unstable,
                     "trapped": 0.25,
@@ -145,8 +96,8 @@ def test_a_server_killed_in_the_middle(server: Server) -> None:
     key = "tags where key = 'surefoot.key'"
     assert server.count(f"(select distinct value from {key})") == server.count(key) == len(wanted)
     assert server.count("runs where status = 'FINISHED'") == server.count("runs") == len(wanted)
-    # 5 scalars and 3 curves of 100 points in each run of a setting.
-    assert server.count("metrics") == SETTINGS * (5 + 3 * 100)
+    # 6 scalars and 3 curves of 100 points in each run of a setting.
+    assert server.count("metrics") == SETTINGS * (6 + 3 * 100)
     reports = list(server.folder.glob("files/*/*/artifacts/report.html"))
     assert [report.read_text() for report in reports] == ["<h1>The answer</h1>"]
 

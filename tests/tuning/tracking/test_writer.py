@@ -23,7 +23,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from trainers.errors import InvalidInput
-from tuning.tracking import Run, Tracker, check
+from tuning.tracking import Run, Tracker, check, report_path
 from tuning.tracking.run import DIGEST_TAG, KEY_TAG, NOT_FINITE_TAG
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -185,6 +185,46 @@ def test_writing_again_adds_nothing(file: Path, tracker: Callable[..., Tracker])
     third.reconcile(runs)
     assert third.close(PATIENCE) == []
     assert rows(file)["runs"] == 3
+
+
+def test_what_is_known_at_the_end_is_added_to_the_run(
+    file: Path, tracker: Callable[..., Tracker]
+) -> None:
+    first = tracker()
+    first.reconcile([make_run(0), make_run(1)])
+    assert first.close(PATIENCE) == []
+    before = rows(file), held(file)["xor-1/0"].info.run_id
+    ranked = make_run(0, name="★ adam 0.01", colour="#e3001b", late={"rank": 1.0})
+    for _ in range(2):  # a second time adds nothing
+        second = tracker()
+        second.reconcile([ranked, make_run(1)])
+        assert second.close(PATIENCE) == []
+        found = held(file)["xor-1/0"]
+        assert (found.info.run_id, found.info.run_name) == (before[1], "★ adam 0.01")
+        assert found.data.tags["mlflow.runColor"] == "#e3001b"
+        assert points(file, found.info.run_id, "rank") == [(0, 1.0)]
+        assert rows(file) == {**before[0], "metrics": before[0]["metrics"] + 1}
+    # Another rank than the one that was logged: there is none beside it.
+    third = tracker()
+    third.reconcile([make_run(0, late={"rank": 2.0})])
+    assert third.close(PATIENCE) == []
+    assert points(file, held(file)["xor-1/0"].info.run_id, "rank") == [(0, 2.0)]
+
+
+def test_the_experiment_is_described_when_the_runs_are_there(
+    file: Path, tracker: Callable[..., Tracker]
+) -> None:
+    one = tracker(start=False)
+    one.describe("xor-1/report", lambda *_: {"surefoot.answer": "replaced before it was written"})
+    one.describe("xor-1/report", lambda at, run: {"surefoot.answer": f"in {at}, {run}"})
+    one.put(make_run(0, key="xor-1/report"))
+    one.start()
+    assert one.close(PATIENCE) == []
+    run_id = held(file)["xor-1/report"].info.run_id
+    experiment = client(file).get_experiment_by_name("xor-1")
+    assert experiment is not None
+    assert experiment.tags["surefoot.answer"] == f"in {one.experiment_id}, {run_id}"
+    assert one.path == report_path(str(one.experiment_id), run_id)
 
 
 @pytest.mark.parametrize("logged", [0, 2])
@@ -661,25 +701,30 @@ def test_a_digest_is_of_the_content() -> None:
         {"note": None},
         {"files": {"a": b"1"}},
         {"files": {"a": b"2"}},
+        {"late": {"rank": 1.0}},
     ]
     digests = {make_run(0, **change).digest for change in changes} | {make_run(0).digest}
     assert len(digests) == len(changes) + 1
     assert make_run(0).all_tags()[DIGEST_TAG] == make_run(0).digest
 
 
-def test_a_digest_says_whether_only_tags_differ() -> None:
+def test_a_digest_says_whether_a_run_can_be_completed() -> None:
     run, other = make_run(0), make_run(0, tags={"outcome": "mixed"})
-    assert run.differs_in_tags(other.digest)
-    assert not run.differs_in_tags(run.digest)
+    assert run.completes(other.digest)
+    assert not run.completes(run.digest)
+    done = make_run(0, name="★ adam 0.01", colour="#e3001b", note="other", late={"rank": 1.0})
+    assert done.completes(run.digest)
+    assert done.completes(make_run(0, late={"rank": 1.0}).digest)
+    assert not done.completes(make_run(0, late={"rank": 2.0}).digest)
+    assert not run.completes(done.digest)  # what was logged stays
     changes: list[dict[str, Any]] = [
         {"tags": {}},
         {"tags": {"other": "x"}},
-        {"note": "other"},
         {"metrics": {}},
     ]
     for change in changes:
-        assert not run.differs_in_tags(replace(other, **change).digest)
-    assert not run.differs_in_tags("0123456789abcdef")  # as they were written before
+        assert not run.completes(replace(other, **change).digest)
+    assert not run.completes("0123456789abcdef")  # as they were written before
 
 
 @pytest.mark.parametrize("key", ["", "xor", "xor/", "a/b/c", "it's/0", 'x"/1', "x%/1"])
