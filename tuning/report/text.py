@@ -114,11 +114,12 @@ def bounds(report: Report) -> list[str]:
             f"Confirmed with {count(best.fresh_starts)} fresh starts, at look {best.look} of "
             f"{best.looks}."
         )
-    trapped = rate(best.trapped, _descending(report, best))
-    by_tolerance = tolerances(best.trapped_at)
-    lines.append(
-        f"Trapped in a local minimum: {trapped}" + (f"; {by_tolerance}." if by_tolerance else ".")
+    trapped, by_tolerance = (
+        rate(best.trapped, _descending(report, best)),
+        tolerances(best.trapped_at),
     )
+    trapped += f"; {by_tolerance}" * bool(by_tolerance)
+    lines.append(f"Trapped in a local minimum: {trapped}.")
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "

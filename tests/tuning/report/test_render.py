@@ -58,12 +58,6 @@ def drawn(make: Make) -> dict[str, bytes]:
     return pictures(make())
 
 
-@pytest.fixture
-def as_drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[Make], None]:
-    """Have pages show pictures that are drawn already."""
-    return lambda make: monkeypatch.setattr("tuning.report.html.pictures", lambda _: drawn(make))
-
-
 class Elements(HTMLParser):
     """The elements of a page with their attributes, its text, and whether every element was closed
     in order."""
@@ -291,10 +285,7 @@ def test_the_landscape_tells_its_story() -> None:
 
 @every
 @pytest.mark.parametrize("view", [page, fragment])
-def test_a_page_needs_nothing_else(
-    make: Make, view: Callable[[Report], str], as_drawn: Callable[[Make], None]
-) -> None:
-    as_drawn(make)
+def test_a_page_needs_nothing_else(make: Make, view: Callable[[Report], str]) -> None:
     html = view(make())
     assert view(make()) == html
     elements = Elements(html)
@@ -321,8 +312,7 @@ def test_a_page_needs_nothing_else(
     assert len(html) < 3_000_000
 
 
-def test_the_page_says_it_all(as_drawn: Callable[[Make], None]) -> None:
-    as_drawn(made_reports.report)
+def test_the_page_says_it_all() -> None:
     made = made_reports.report()
     words = Elements(page(made)).text
     for part in (
@@ -349,8 +339,7 @@ def test_the_page_says_it_all(as_drawn: Callable[[Make], None]) -> None:
         assert part in words, part
 
 
-def test_a_ring_and_a_missing_rival_are_said(as_drawn: Callable[[Make], None]) -> None:
-    as_drawn(made_reports.ring)
+def test_a_ring_and_a_missing_rival_are_said() -> None:
     made = made_reports.ring()
     for words in (Elements(page(made)).text, " ".join(text(made).split())):
         for part in (
@@ -364,8 +353,7 @@ def test_a_ring_and_a_missing_rival_are_said(as_drawn: Callable[[Make], None]) -
     assert chip in page(made)
 
 
-def test_what_is_not_confirmed_is_not_said_to_be(as_drawn: Callable[[Make], None]) -> None:
-    as_drawn(made_reports.unconfirmed)
+def test_what_is_not_confirmed_is_not_said_to_be() -> None:
     made = made_reports.unconfirmed()
     for words in (Elements(page(made)).text, " ".join(text(made).split())):
         answer, _, _ = words.partition("Settings")
@@ -377,8 +365,7 @@ def test_what_is_not_confirmed_is_not_said_to_be(as_drawn: Callable[[Make], None
         assert "times the rate" not in answer
 
 
-def test_no_stable_rate_is_said_first(as_drawn: Callable[[Make], None]) -> None:
-    as_drawn(made_reports.no_stable)
+def test_no_stable_rate_is_said_first() -> None:
     made = made_reports.no_stable()
     for words in (Elements(page(made)).text, Elements(fragment(made)).text, text(made)):
         assert "No stable learning rate was found" in words
@@ -387,10 +374,7 @@ def test_no_stable_rate_is_said_first(as_drawn: Callable[[Make], None]) -> None:
 
 
 @pytest.mark.parametrize("view", [page, fragment])
-def test_what_users_wrote_is_escaped(
-    view: Callable[[Report], str], as_drawn: Callable[[Make], None]
-) -> None:
-    as_drawn(made_reports.hostile)
+def test_what_users_wrote_is_escaped(view: Callable[[Report], str]) -> None:
     html = view(made_reports.hostile())
     assert html.count("<script") == (2 if view is page else 0)
     assert made_reports.EVIL not in html
@@ -399,8 +383,7 @@ def test_what_users_wrote_is_escaped(
     assert made_reports.EVIL in Elements(html).text
 
 
-def test_validation_loss_has_a_column_when_there_is_one(as_drawn: Callable[[Make], None]) -> None:
-    as_drawn(made_reports.report)
+def test_validation_loss_has_a_column_when_there_is_one() -> None:
     made = made_reports.report()
     rows = (replace(made.settings[0], validation_loss=0.7654321), *made.settings[1:])
     assert "validation loss" not in Elements(page(made)).text
