@@ -129,7 +129,9 @@ def run_job(
         written = write_files(job, report)
         writing("runs in MLflow", 2)
         tracker.reconcile(runs_of(job, report, results, written))
-        _wait_for(tracker, patience, store, listener, lambda left: writing(f"{left} runs", 2))
+        _wait_for(
+            tracker, patience, store, listener, lambda left: writing(f"{left} runs in MLflow", 2)
+        )
         writing("done", 3)
         missing = tracker.close(0.0)
         store.hold()  # raises if somebody has taken over: then MISSING is theirs to write
