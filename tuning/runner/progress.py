@@ -140,7 +140,7 @@ def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
         unit=unit,
         phase=phase,
         rate=f"{progress.restarts_done / progress.seconds:.0f} restarts/s{lost}"
-        if progress.seconds > 0
+        if progress.seconds > 0 and progress.writing is None
         else "",
         outcomes="  ".join(f"{counts[d.value]} {d.value}" for d in Dynamics),
         best=found,
@@ -208,8 +208,9 @@ class LiveProgress:
     def picture(self, progress: Progress) -> Group:
         """What is drawn of `progress`."""
         d = describe(progress, self.spec, self._tally)
+        detail = d.rate if progress.writing is None else progress.writing.detail
         return Group(
-            Text(f"{d.phase}  {d.rate}  {_clock(progress.seconds)} spent"),
+            Text(f"{d.phase}  {detail}  {_clock(progress.seconds)} spent"),
             _bars(d.phases, self.console.width),
             Text(d.outcomes),
             Text(f"best stable rate so far: {d.best}" if d.best else ""),
