@@ -13,5 +13,5 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1  # the job; or a server that is away
     USAGE = 2  # bad usage or bad job file: one line, nothing started
-    NONE_STABLE = 3  # done, but no learning rate in the range even looks stable
+    NONE_STABLE = 3  # done, but no learning rate in the range even looks stable, or none learns
     INTERRUPTED = 130  # as the shell has it for SIGINT: 128 + 2

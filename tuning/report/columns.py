@@ -48,22 +48,26 @@ class Column:
 
 def columns(
     rows: Sequence[SettingRow],
-    loss: Callable[[float | None], str] = number,
     *,
     by_validation: bool = False,
+    at_minimum: Callable[[float], bool] = lambda _: False,
 ) -> list[Column]:
     """From left to right, for the settings `rows`: what none of them has gets no column.
 
     Args:
-        loss: how a loss is written on the page (`text.loss`).
         by_validation: whether the setting was chosen by its loss on held-out examples: a terminal,
             which has not room for both, shows that in the place of the cost.
+        at_minimum: whether a loss is J* as far as anybody would read: 1.5e-256 is no better than 0.
     """
     validated = any(row.validation_loss is not None for row in rows)
     seen = [d for d in Dynamics if any(row.dynamics.get(d) for row in rows)]
     held_out = Narrow(
         "held-\nout\nloss", lambda row, wide: number(row.validation_loss, 2 + wide), (8, 7)
     )
+
+    def loss(row: SettingRow, digits: int) -> str:
+        return "" if row.loss is not None and at_minimum(row.loss) else number(row.loss, digits)
+
     cost = Narrow("cost", lambda row, wide: number(row.cost, 2 + wide), (7, 6))
     validation = [
         Column(
@@ -112,8 +116,8 @@ def columns(
         ),
         Column(
             "median loss",
-            lambda row: loss(row.loss),
-            Narrow("median\nloss", lambda row, wide: number(row.loss, 2 + wide), (8, 7)),
+            lambda row: loss(row, 3) or "at the minimum",
+            Narrow("median\nloss", lambda row, wide: loss(row, 2 + wide) or "J*", (8, 7)),
             key=lambda row: row.loss,
         ),
         *(validation if validated else []),

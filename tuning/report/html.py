@@ -35,7 +35,7 @@ def page(report: Report) -> str:
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return template("report.html").render(
         _content(report),
-        columns=columns(report.settings, partial(instead.loss, report)),
+        columns=columns(report.settings, at_minimum=report.at_minimum),
         costly=any(row.cost for row in report.settings),
         limited=bool(curvature_limits(report)),
         statuses=list(Status),

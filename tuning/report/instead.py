@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,16 +12,11 @@ from tuning.report.model import Report, SettingRow
 
 __all__ = ["loss", "nothing_judged"]
 
-_ROUNDING = 1e-12  # of the descent: below, a loss is rounding
-
 
 def loss(report: Report, value: float | None) -> str:
-    """A loss; "at the minimum" where it is so close to a J* of 0 that its digits say nothing."""
-    best = report.best_loss
-    if value is None or best is None or not math.isfinite(report.start_loss):
-        return number(value)
-    least = _ROUNDING * (report.start_loss - best)
-    return "at the minimum" if max(abs(value), abs(best)) < least else number(value)
+    """A loss, or "at the minimum" where its digits say nothing."""
+    exact = value is not None and report.at_minimum(value)
+    return "at the minimum" if exact else number(value)
 
 
 def nothing_judged(rows: Sequence[SettingRow]) -> str | None:

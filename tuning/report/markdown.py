@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import partial
 
-from tuning.report import instead, text
+from tuning.report import text
 from tuning.report.columns import columns
 from tuning.report.export import to_toml
 from tuning.report.formatting import count, plain
@@ -78,7 +77,7 @@ def _table(report: Report, rows: Sequence[SettingRow]) -> str:
     # In words that the page has too; the counts by label are in settings.csv.
     kept = [
         column
-        for column in columns(rows, partial(instead.loss, report))
+        for column in columns(rows, at_minimum=report.at_minimum)
         if column.key is not None and not column.heading.startswith("hover")
     ]
     lines = [["optimizer", *(column.heading for column in kept)]]

@@ -41,6 +41,8 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
+_UNREAD = 1e-12  # of the descent: less is rounding
+
 
 @dataclass(frozen=True)
 class Minimum:
@@ -172,6 +174,13 @@ class Report:
         where the library has none like it. Empty without a best setting, and for a rule that is in
         no library."""
         return recipes(self.best_stable, self.job, self.problem)
+
+    def at_minimum(self, loss: float) -> bool:
+        """Whether `loss` is J* as far as anybody would read."""
+        if self.best_loss is None:
+            return False
+        scale = abs(self.start_loss - self.best_loss)
+        return abs(loss - self.best_loss) <= _UNREAD * scale
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON without the curves and pictures.

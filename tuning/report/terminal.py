@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tuning.report.answer import answer_lines
-from tuning.report.columns import columns
+from tuning.report.columns import Column, columns
 from tuning.report.formatting import count, number, plain
 from tuning.report.labels import MARKS
 from tuning.report.model import Report, SettingRow, Status
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["print_answer", "print_report", "show", "text"]
 
 _MINIMA = 12
+_Columns = Callable[[Sequence[SettingRow]], list[Column]]
 _WIDE = 96  # columns from which all numbers of a setting fit
 _NARROWEST = 80  # in fewer, columns would be cut off; a terminal that is narrower wraps
 # Read on light and on dark ground alike, as yellow, cyan and blue are not.
@@ -119,7 +121,11 @@ def _headline_style(report: Report) -> str:
 def print_report(report: Report, console: Console) -> None:
     """Print the report: the answer, then what it rests on."""
     say = _sayer(console)
-    by_validation = report.job.get("stability", {}).get("choose_by") == "validation"
+    shown = partial(
+        columns,
+        by_validation=report.job.get("stability", {}).get("choose_by") == "validation",
+        at_minimum=report.at_minimum,
+    )
 
     def section(name: str, lines: Iterable[str] = (), mark: str = "") -> None:
         say("")
@@ -135,19 +141,18 @@ def print_report(report: Report, console: Console) -> None:
     say(plain(report.explanation), indent=2)
     if report.warnings:
         section("Warnings", (plain(warning) for warning in report.warnings), "! ")
-    _print_settings(report.settings, "Settings", console, by_validation)
+    _print_settings(report.settings, "Settings", console, shown)
     if (beside := probes_sentence(report)) is not None:
         say(beside, indent=2)
     if report.confirmations:
-        _print_settings(
-            report.confirmations, "Confirmations, on fresh starts", console, by_validation
-        )
+        _print_settings(report.confirmations, "Confirmations, on fresh starts", console, shown)
     if report.rivals:
         name = "Each other optimizer's best, on the same fresh starts"
-        _print_settings(report.rivals, name, console, by_validation)
+        _print_settings(report.rivals, name, console, shown)
     say(marks(), "dim")
     say(
-        "hover: median, % of the descent   trapped: %, [95 % interval], (count, ? not judged)",
+        "hover: median, % of the descent   trapped: %, [95 % interval], (count, ? not judged)   "
+        "J*: at the minimum",
         "dim",
     )
     if places := basin_sentences(report):
@@ -182,7 +187,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_settings(
-    rows: tuple[SettingRow, ...], name: str, console: Console, by_validation: bool
+    rows: tuple[SettingRow, ...], name: str, console: Console, shown: _Columns
 ) -> None:
     from rich.text import Text
 
@@ -191,17 +196,13 @@ def _print_settings(
         if index == 0:
             console.print(Text(name, style="bold"))
         console.print(Text(f"  {plain(optimizer)}", style="bold"))
-        console.print(_settings(group, by_validation, wide=console.width >= _WIDE), highlight=False)
+        console.print(_settings(group, shown, wide=console.width >= _WIDE), highlight=False)
 
 
-def _settings(rows: list[SettingRow], by_validation: bool, *, wide: bool) -> Table:
+def _settings(rows: list[SettingRow], columns_of: _Columns, *, wide: bool) -> Table:
     table = _table(gap=2 if wide else 1)
     table.add_column("", width=1)
-    shown = [
-        column.narrow
-        for column in columns(rows, by_validation=by_validation)
-        if column.narrow is not None
-    ]
+    shown = [column.narrow for column in columns_of(rows) if column.narrow is not None]
     for column in shown:
         width = column.widths[0 if wide else 1]
         table.add_column(column.heading, justify="right", no_wrap=not column.wraps, min_width=width)
@@ -223,9 +224,12 @@ def _minima(report: Report) -> Table:
     table.add_column("", no_wrap=True)
     for minimum in report.minima[:_MINIMA]:
         above = None if minimum.above_best is None else 100.0 * minimum.above_best
+        exact = report.at_minimum(minimum.loss)
+        if exact and above is not None:
+            above = 0.0
         table.add_row(
             "★" if minimum.is_global else "",
-            number(minimum.loss, 4),
+            number(report.best_loss if exact else minimum.loss, 4),
             number(above) + (" %" if above is not None else ""),
             count(minimum.count),
             count(len(minimum.found_by)),

@@ -140,7 +140,7 @@ def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
         unit=unit,
         phase=phase,
         rate=f"{progress.restarts_done / progress.seconds:.0f} restarts/s{lost}"
-        if progress.seconds > 0
+        if progress.seconds > 0 and progress.writing is None
         else "",
         outcomes="  ".join(f"{counts[d.value]} {d.value}" for d in Dynamics),
         best=found,
@@ -170,11 +170,12 @@ def _phases(
     by_restart = progress.seconds / progress.restarts_done if progress.restarts_done else None
     to_confirm = None if by_restart is None else by_restart * max(0, most - fresh)
     writing = progress.writing or Writing("", 0, _WRITING_STEPS)
+    to_write = _WRITING_SECONDS * (1 - writing.done / writing.of)
     return (
         Phase("training", search, size, unit, each[0]),
         Phase("judging", search, size, unit, each[1]),
         Phase("confirming", fresh, max(most, fresh), "restarts", to_confirm, at_most=True),
-        Phase("writing", writing.done, writing.of, "steps", _WRITING_SECONDS),
+        Phase("writing", writing.done, writing.of, "steps", to_write),
     )
 
 
@@ -207,8 +208,9 @@ class LiveProgress:
     def picture(self, progress: Progress) -> Group:
         """What is drawn of `progress`."""
         d = describe(progress, self.spec, self._tally)
+        detail = d.rate if progress.writing is None else progress.writing.detail
         return Group(
-            Text(f"{d.phase}  {d.rate}  {_clock(progress.seconds)} spent"),
+            Text(f"{d.phase}  {detail}  {_clock(progress.seconds)} spent"),
             _bars(d.phases, self.console.width),
             Text(d.outcomes),
             Text(f"best stable rate so far: {d.best}" if d.best else ""),
@@ -253,6 +255,9 @@ class LineProgress:
         if news == self._last or (progress.seconds < self._next and d.phase == self._last[1]):
             return
         self._next, self._last = progress.seconds + _LINE_SECONDS, news
+        if progress.writing is not None:
+            self.console.print(d.phase, soft_wrap=True, highlight=False)
+            return
         parts = [
             f"{d.phase}: {d.done}/{d.size} {d.unit}",
             d.rate,

@@ -125,9 +125,9 @@ def run_job(
                 end.report = report_of(job, problem, end.results, facts, done=False)
             raise
 
-        def writing(what: str, done: int) -> None:
+        def writing(what: str, done: int, detail: str = "") -> None:
             spent = time.monotonic() - begin
-            step = Writing(what, done, _WRITING_STEPS)
+            step = Writing(what, done, _WRITING_STEPS, detail)
             listener.progress(Progress(results, 0, 0, spent, 0, finished=True, writing=step))
 
         writing("the report", 0)
@@ -143,8 +143,13 @@ def run_job(
         writing("runs in MLflow", 2)
         tracker.reconcile(runs_of(job, report, results, written))
         live.done(report, written)
-        _wait_for(tracker, patience, store, listener, lambda left: writing(f"{left} runs", 2))
-        writing("done", 3)
+        _wait_for(
+            tracker,
+            patience,
+            store,
+            listener,
+            lambda left: writing("runs in MLflow", 2, f"{left} to go"),
+        )
         missing = tracker.close(0.0)
         store.hold()  # raises if somebody has taken over: then MISSING is theirs to write
         if missing:

@@ -42,11 +42,13 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 5.0
 
 @dataclass(frozen=True)
 class Writing:
-    """How far the writing is, after all is trained: `done` steps of `of`, and the one at hand."""
+    """How far the writing is, after all is trained: `done` steps of `of`, the one at hand, and how
+    far that is, in words."""
 
     what: str
     done: int
     of: int
+    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,11 @@ def results(tmp_path: Path) -> str:
 def test_the_table(tmp_path: Path, results: str) -> None:
     ran = surefoot(tmp_path / "home", "verdict", results)
     assert (ran.code, ran.err) == (ExitCode.DONE, "")
-    assert ran.out.startswith("results\nBest learning rate that looks stable, not confirmed: 0.5 ")
+    assert "\nBest learning rate that looks stable, not confirmed: 0.5 " in ran.out
+    assert "\nSettings\n" not in ran.out
+    full = surefoot(tmp_path / "home", "verdict", results, "--full").out
+    assert full.startswith("results\nBest learning rate that looks stable, not confirmed: 0.5 ")
+    assert "\nSettings\n" in full
     assert not (tmp_path / "home").exists()
 
 

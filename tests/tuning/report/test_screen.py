@@ -98,3 +98,20 @@ def test_the_loss_by_which_one_chose_is_a_column() -> None:
     assert max(cell_len(line) for line in text(by_it, 80).splitlines()) <= 80
     assert "0.432" not in text(replace(made, settings=rows))
     assert "validation loss" in [column.heading for column in columns(rows)]
+
+
+def test_a_loss_of_nothing_is_at_the_minimum() -> None:
+    """Not 1.5e-256, which says no more and looks like a measurement."""
+    made = made_reports.report()
+    rows = tuple(replace(r, loss=1.5e-256) for r in made.settings)
+    lowest = replace(made.minima[0], loss=1.5e-256, above_best=3e-257)
+    found = replace(made, settings=rows, minima=(lowest, *made.minima[1:]))
+    for width in (80, 100):
+        printed = text(found, width)
+        assert "e-25" not in printed
+        assert sum("J*" in line.split() for line in printed.splitlines()) >= len(rows)
+    by_words = next(
+        c for c in columns(rows, at_minimum=found.at_minimum) if c.heading == "median loss"
+    )
+    assert by_words.cell(rows[0]) == "at the minimum"
+    assert not found.at_minimum(0.01)
