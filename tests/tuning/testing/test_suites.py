@@ -221,7 +221,7 @@ class Apart(StudyStore):
         return shown
 
 
-class Forgetful(StudyStore):
+class WithoutNotes(StudyStore):
     """Keeps no notes."""
 
     def note(self, key: str, value: JsonValue) -> None:
@@ -231,7 +231,7 @@ class Forgetful(StudyStore):
 class Forgetting(Journal):
     def create(self, name: str, attributes: Mapping[str, JsonValue]) -> StudyStore:
         super().create(name, attributes)
-        return Forgetful.open(self.url, name)
+        return WithoutNotes.open(self.url, name)
 
 
 class Showing(Journal):
