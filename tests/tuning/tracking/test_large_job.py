@@ -124,6 +124,15 @@ def shown(home: Path, browser: Browser) -> Iterator[Shown]:
         server.kill()
 
 
+def drawn(page: Page, chart: int) -> dict[str, int]:
+    """By the name of a run, how many points of it a chart draws."""
+    read = (
+        "(all, i) => Object.fromEntries((all[i]?.data || []).map(one => [one.name, one.x.length]))"
+    )
+    found: dict[str, int] = page.locator(".js-plotly-plot").evaluate_all(read, chart)
+    return found
+
+
 def test_the_view(shown: Shown, browser: Browser) -> None:
     watched = Watched(
         browser.new_page(viewport={"width": 1440, "height": 900}), shown.server.address
@@ -141,14 +150,15 @@ def test_the_view(shown: Shown, browser: Browser) -> None:
     expect(page.get_by_text(sure)).to_be_visible()
     for chart in ("all/loss", "all/unstable"):
         expect(page.get_by_text(chart, exact=True).first).to_be_visible()
-    # One curve of an optimizer each, and the recommended setting's point.
-    first = page.locator(".js-plotly-plot").first
-    expect(first.locator(".scatterlayer .trace")).to_have_count(3)
+    # Every setting of each optimizer, and the recommended one's point.
+    half = SETTINGS // 2
+    wait_until(lambda: drawn(page, 1) == {name: 1, "all momentum": half, "all adam": half}, 120.0)
+    assert drawn(page, 0).keys() == drawn(page, 1).keys()
     watched.kept("mlflow-view")
-    curves = page.locator(".js-plotly-plot").nth(2)
-    curves.scroll_into_view_if_needed()
+    page.locator(".js-plotly-plot").nth(2).scroll_into_view_if_needed()
     # Of the first 20 runs, the two of all settings have no loss curve.
-    expect(curves.locator(".scatterlayer .trace")).to_have_count(18)
+    wait_until(lambda: len(drawn(page, 2)) == 18, 120.0)
+    assert name in drawn(page, 2)
     watched.kept("mlflow-curves")
     page.reload()
     expect(first_row.first).to_be_visible()
