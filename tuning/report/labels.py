@@ -14,10 +14,8 @@ __all__ = [
     "FALLS",
     "GLOSSARY",
     "MARKS",
-    "MIXED",
     "PALETTE",
     "SHORT",
-    "STABLE",
     "STACKS",
     "STATUS_COLOURS",
     "UNSTABLE",
@@ -35,8 +33,8 @@ BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE = (
 )
 #: For things that are told apart by their colour alone, in this order.
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
-#: Of a setting: most of its restarts are stable, some are not, most are not.
-STABLE, MIXED, UNSTABLE = BLUE, ORANGE, VERMILION
+#: Of what is beyond a limit.
+UNSTABLE = VERMILION
 
 #: Of a setting: how far it came.
 STATUS_COLOURS: dict[Status, str] = {

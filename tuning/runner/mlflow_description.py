@@ -24,7 +24,7 @@ from tuning.trial.setting import Role
 
 __all__ = ["Ending", "LiveDescription"]
 
-_PAUSE_SECONDS = 3.0  # between two descriptions
+_PAUSE_SECONDS = 5.0  # between two descriptions
 _SIGN_OF_LIFE_SECONDS = 15.0  # after which one is due though nothing is new
 _MOST_CHARACTERS = 19_000  # of 20,000 that MLflow takes
 

@@ -15,11 +15,10 @@ from __future__ import annotations
 from tuning.tracking.address import check, serve_command
 from tuning.tracking.admin import delete_experiment, reach
 from tuning.tracking.run import Run
-from tuning.tracking.view import report_path, view_path, view_tags
-from tuning.tracking.writer import Description, Tracker
+from tuning.tracking.view import report_path, view_tags
+from tuning.tracking.writer import Tracker
 
 __all__ = [
-    "Description",
     "Run",
     "Tracker",
     "check",
@@ -27,6 +26,5 @@ __all__ = [
     "reach",
     "report_path",
     "serve_command",
-    "view_path",
     "view_tags",
 ]

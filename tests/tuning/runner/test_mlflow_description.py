@@ -13,7 +13,7 @@ from tests.support.made_jobs import large_job
 from tuning.analysis.build import build_report
 from tuning.report.model import RunFacts
 from tuning.runner.mlflow_description import Ending, LiveDescription
-from tuning.tracking import Description
+from tuning.tracking.writer import Description
 
 
 class Recorder:
@@ -46,7 +46,7 @@ def test_a_job_is_described_while_it_runs_and_when_it_is_done(
     live.told(results[:17])
     live.beat()  # not more often than every few seconds
     assert len(recorder.said) == 1
-    clock[0] += 4.0
+    clock[0] += 6.0
     live.beat()
     running = recorder.said[-1]
     assert (running["surefoot.state"], len(recorder.said)) == ("running", 2)
@@ -54,7 +54,7 @@ def test_a_job_is_described_while_it_runs_and_when_it_is_done(
     assert running["mlflow.note.content"].startswith("**17 of 24 settings: best so far 0.")
     points = json.loads(running["surefoot.points"])
     assert {name: len(some) for name, some in points.items()} == {"momentum": 9, "adam": 8}
-    clock[0] += 4.0
+    clock[0] += 6.0
     live.beat()  # nothing is new
     assert len(recorder.said) == 2
     clock[0] += 15.0

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.mlflow_server import PATIENCE, Server, wait_until
-from tuning.tracking import Run, Tracker, view_path
+from tuning.tracking import Run, Tracker
+from tuning.tracking.view import view_path
 
 pytestmark = pytest.mark.cluster
 
