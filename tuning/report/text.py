@@ -15,8 +15,9 @@ from tuning.report.formatting import (
     plain,
     rate,
 )
-from tuning.report.labels import MARKS, still_descending
-from tuning.report.model import BestStable, Report, SettingRow, Status
+from tuning.report.instead import trapped
+from tuning.report.labels import MARKS
+from tuning.report.model import Report, SettingRow, Status
 from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
@@ -118,8 +119,7 @@ def bounds(report: Report) -> list[str]:
         by_tolerance = "; by tolerance, in parts of the descent: " + ", ".join(
             f"{share} at {part}" for part, share in shares.items()
         )
-    trapped = rate(best.trapped, _descending(report, best))
-    lines.append(f"Trapped in a local minimum: {trapped}{by_tolerance}.")
+    lines.append(f"Trapped in a local minimum: {trapped(report, best)}{by_tolerance}.")
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "
@@ -130,15 +130,6 @@ def bounds(report: Report) -> list[str]:
         where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"
         lines.append(f"Distance to the cliff at {where}: {decades(best.decades_to_cliff)}.")
     return lines
-
-
-def _descending(report: Report, best: BestStable) -> int:
-    """How many of the restarts that `best` is told of are not judged, for they still descended."""
-    told = report.confirmations if best.status is Status.CONFIRMED else report.settings
-    which = (best.optimizer, best.learning_rate)
-    return sum(
-        still_descending(row.joint) for row in told if (row.optimizer, row.learning_rate) == which
-    )
 
 
 def probes_sentence(report: Report) -> str | None:
