@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from trainers import Dynamics
-from tuning.report.formatting import count, number
-from tuning.report.labels import stack
-from tuning.report.model import Report, SettingRow
+from tuning.report.formatting import count, number, rate
+from tuning.report.labels import stack, still_descending
+from tuning.report.model import BestStable, Report, SettingRow, Status
 
-__all__ = ["loss", "nothing_judged"]
+__all__ = ["loss", "nothing_judged", "trapped"]
 
 
 def loss(report: Report, value: float | None) -> str:
@@ -37,3 +37,11 @@ def nothing_judged(rows: Sequence[SettingRow]) -> str | None:
         f"None of {count(total)} restarts could be judged at any rate, so a picture would be all "
         f"grey: when the steps ended {parts}." + (" More steps would tell." if steps else "")
     )
+
+
+def trapped(report: Report, best: BestStable) -> str:
+    """How often the restarts that `best` is told of are trapped, or why that is not known."""
+    told = report.confirmations if best.status is Status.CONFIRMED else report.settings
+    which = (best.optimizer, best.learning_rate)
+    mine = [row for row in told if (row.optimizer, row.learning_rate) == which]
+    return rate(best.trapped, sum(still_descending(row.joint) for row in mine))

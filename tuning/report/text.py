@@ -16,8 +16,9 @@ from tuning.report.formatting import (
     rate,
     tolerances,
 )
-from tuning.report.labels import MARKS, still_descending
-from tuning.report.model import BestStable, Report, SettingRow, Status
+from tuning.report.instead import trapped
+from tuning.report.labels import MARKS
+from tuning.report.model import Report, SettingRow, Status
 from tuning.statistics.intervals import UnseenMass
 
 __all__ = [
@@ -114,12 +115,9 @@ def bounds(report: Report) -> list[str]:
             f"Confirmed with {count(best.fresh_starts)} fresh starts, at look {best.look} of "
             f"{best.looks}."
         )
-    trapped, by_tolerance = (
-        rate(best.trapped, _descending(report, best)),
-        tolerances(best.trapped_at),
-    )
-    trapped += f"; {by_tolerance}" * bool(by_tolerance)
-    lines.append(f"Trapped in a local minimum: {trapped}.")
+    by_tolerance = tolerances(best.trapped_at)
+    beside = f"; {by_tolerance}" if by_tolerance else ""
+    lines.append(f"Trapped in a local minimum: {trapped(report, best)}{beside}.")
     if best.cost is not None:
         lines.append(
             f"Expected cost on these starts: {number(best.cost)} steps for each restart that "
@@ -130,15 +128,6 @@ def bounds(report: Report) -> list[str]:
         where = f"{number(cliff.estimate)} {interval(cliff.low, cliff.high)}"
         lines.append(f"Distance to the cliff at {where}: {decades(best.decades_to_cliff)}.")
     return lines
-
-
-def _descending(report: Report, best: BestStable) -> int:
-    """How many of the restarts that `best` is told of are not judged, for they still descended."""
-    told = report.confirmations if best.status is Status.CONFIRMED else report.settings
-    which = (best.optimizer, best.learning_rate)
-    return sum(
-        still_descending(row.joint) for row in told if (row.optimizer, row.learning_rate) == which
-    )
 
 
 def probes_sentence(report: Report) -> str | None:
