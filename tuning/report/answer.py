@@ -1,4 +1,4 @@
-"""The answer in five lines: a terminal's last screen, the head of the page, the note in MLflow."""
+"""The answer in five lines: a terminal's last screen, and the note in MLflow."""
 
 from __future__ import annotations
 

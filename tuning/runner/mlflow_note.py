@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tuning.report.answer import answer_lines
 from tuning.report.formatting import count, number, percent, rate
 from tuning.report.model import Report
-from tuning.report.text import bounds, comparison_sentences, headline
+from tuning.report.text import comparison_sentences, headline
 from tuning.tracking import report_path
 
 __all__ = ["answer_line", "final_note", "running_note"]
@@ -52,7 +53,7 @@ def final_note(
     if run_id is not None:
         # Relative, so that it works wherever the server is; the UI's own paths begin with "#".
         answer += f" · [report]({report_path(experiment_id, run_id).removeprefix('/')})"
-    parts = [answer, _bullets(bounds(report)), _escaped(report.explanation)]
+    parts = [answer, _bullets(answer_lines(report)[1:]), _escaped(report.explanation)]
     if report.warnings:
         parts += ["**Warnings**", _bullets(report.warnings)]
     if compared := list(comparison_sentences(report).values()):
