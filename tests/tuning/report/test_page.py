@@ -245,6 +245,23 @@ def test_strange_reports_are_drawn_too(
     one.context.close()
 
 
+def test_an_optimizer_without_a_stable_rate_says_so(browser: Browser, tmp_path: Path) -> None:
+    file = made_reports.no_stable().save_html(tmp_path / "none.html")
+    one = Opened(browser, file, "phone", "light")
+    panel = one.page.locator("[data-picture=rates] .panel")
+    assert "no stable rate between 0.003 and 3" in str(panel.locator(".lanes").text_content())
+    # All of it is the unstable region, and nothing is marked as if it were to be used.
+    shaded, framed = (
+        panel.locator(".fallen").bounding_box(),
+        panel.get_by_role("img").bounding_box(),
+    )
+    assert shaded is not None
+    assert framed is not None
+    assert shaded["width"] > 0.7 * framed["width"]
+    assert panel.locator(".best, .margin, .cliff").count() == 0
+    one.context.close()
+
+
 def test_no_column_is_cut_on_paper(opened: Opened, tmp_path: Path) -> None:
     paper = tmp_path / "report.pdf"
     opened.page.pdf(path=paper, prefer_css_page_size=True)
