@@ -114,7 +114,7 @@ def test_the_note_begins_with_the_answer(
     assert first.endswith(f"** · [report]({place})")
     text = "\n".join(rest)
     assert "![outcomes.png](get-artifact?path=outcomes.png&run_uuid=abc)" in text
-    for word in ("Unstable on fresh starts", "| rank |", "cliff"):
+    for word in ("Promise: at most", "| rank |", "Cliff: "):
         assert word in text
     assert "abc" not in final_note(report, ["outcomes.png"], "7", None)
 
