@@ -13,7 +13,7 @@ from tuning.analysis.basin_labels import Labels
 from tuning.analysis.cliff_goal import goal_of, trained_of
 from tuning.analysis.comparisons import compare
 from tuning.analysis.distinct_minima import distinct_minima
-from tuning.analysis.explanations import explain, warnings_of
+from tuning.analysis.explanations import explain, undefined_starts, warnings_of
 from tuning.analysis.judgements import (
     drift,
     drifts,
@@ -103,6 +103,7 @@ def build_report(
     cliffs = {
         name: c for i, name in enumerate(names) if (c := _cliff(name, i, each, spec)) is not None
     }
+    undefined = undefined_starts(results)
     minima, unseen = distinct_minima(results, labels)
     # While it is searched, nothing is the best yet.
     best = None if missing else best_stable(verdict, labels, names, cliffs, spec)
@@ -114,7 +115,15 @@ def build_report(
         confirmations=of[Role.CONFIRMATION],
         rivals=of[Role.COMPARISON],
         best_stable=best,
-        explanation=explain(verdict, best, tried, spec, missing=missing, learned=labels.learned),
+        explanation=explain(
+            verdict,
+            best,
+            tried,
+            spec,
+            missing=missing,
+            learned=labels.learned,
+            undefined=undefined,
+        ),
         cliffs=cliffs,
         stopped={} if searching else _stopped(each, names, spec),
         minima=minima,
@@ -142,6 +151,7 @@ def build_report(
             minima,
             known=labels.known,
             learned=labels.learned or not tried,
+            undefined=undefined,
             drift=drift(labels) if drifts(labels) else None,
         ),
         sharpness={

@@ -12,8 +12,9 @@ from tuning.report.model import BestStable, Minimum, SettingRow, Status
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import restarts_needed
+from tuning.trial.result import SettingResult
 
-__all__ = ["explain", "warnings_of"]
+__all__ = ["explain", "undefined_starts", "warnings_of"]
 
 _NOTHING_LEARNED = (
     "No restart came materially below the median loss of the starts, so no rate is recommended: "
@@ -29,12 +30,14 @@ def explain(
     *,
     missing: str,
     learned: bool,
+    undefined: str,
 ) -> str:
     """Why this rate, or why none, in a few sentences.
 
     Args:
         search: its rows. missing: what is still to be searched, empty if nothing is.
         learned: whether any loss is materially below the starts'.
+        undefined: as `undefined_starts` has it.
     """
     if best is not None:
         return _why_this(verdict, best, spec)
@@ -51,12 +54,28 @@ def explain(
             f"{spec.stability.margin:g}: P(unstable) must be {_limit(spec)}. "
             f"The least unstable was {least.optimizer} at {least.learning_rate:.3g} "
             f"with {least.unstable.count} of {least.unstable.total} restarts unstable. "
-            f"{spec.advice.lower}, or allow more in [stability]."
+            f"{undefined or f'{spec.advice.lower}, or allow more in [stability].'}"
         )
     return (
         f"{verdict.candidates} settings looked stable, but none held on fresh starts "
         f"({len(verdict.refused)} tried). "
         "Lower learning_rate.low, use more settings, or allow more in [stability]."
+    )
+
+
+def undefined_starts(results: Sequence[SettingResult]) -> str:
+    """How many starts have no finite loss and gradient, in a sentence; empty if all have."""
+    known: dict[int, bool] = {}
+    for result in results:
+        known |= zip(
+            result.setting.starts, (result.restarts.diverged_at == 0).tolist(), strict=True
+        )
+    count = sum(known.values())
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(known)} starts: not finite before any step, which no rate can mend. Look "
+        "at the problem's initial and loss_and_gradient."
     )
 
 
@@ -128,12 +147,13 @@ def warnings_of(
     *,
     known: bool,
     learned: bool,
+    undefined: str,
     drift: float | None,
 ) -> tuple[str, ...]:
     """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
 
     Args:
-        known: whether the labels rest on the problem's known minimum. learned: as in `explain`.
+        known: whether the labels rest on the problem's known minimum. learned, undefined: as in `explain`.
         drift: as `Report.label_drift`, where J* is likely to fall; else None.
     """
     out = []
@@ -142,6 +162,8 @@ def warnings_of(
             f"The problem's known_minimum, {problem['known_minimum']:g}, is not its minimum: lower "
             "losses were found. Labels are relative to the best one found by this job."
         )
+    if undefined:
+        out.append(undefined)
     if not learned:
         out.append(_NOTHING_LEARNED)
     out.extend(f"{unseen}." for unseen in spec.advice.unseen)
@@ -166,7 +188,7 @@ def warnings_of(
                 f"The best rate is at the edge of stability: its cliff is {near:.2f} decades off."
             )
     unstable = sum(r.unstable.count > 0.5 * r.unstable.total for r in search)
-    if learned and unstable > 0.5 * len(search) and not spec.seeks_cliff:
+    if learned and not undefined and unstable > 0.5 * len(search) and not spec.seeks_cliff:
         out.append(
             f"In {unstable} of {len(search)} settings most restarts were unstable: "
             f"{spec.advice.less}."
