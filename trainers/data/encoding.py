@@ -134,8 +134,8 @@ def encode(table: Table, train: IntArray) -> tuple[FloatArray, tuple[str, ...], 
             f"{table.where}: no feature varies over the training rows: {_some(constant)} "
             f"{'has' if len(constant) == 1 else 'have'} one value; there is nothing to learn from"
         )
-    names = tuple(name for names in features for name in names)
-    return inputs, names, _rule(table, features, tuple(constant))
+    named = tuple(name for names in features for name in names)
+    return inputs, named, _rule(table, features, tuple(constant))
 
 
 def _step(column: Column, train: IntArray) -> tuple[Any, list[str]]:

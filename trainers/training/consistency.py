@@ -37,9 +37,8 @@ def check_consistency(problem: Problem, seed: int = 0) -> None:
         ProblemFailed: nothing is finite at any of 64 starts.
     """
     name = type(problem).__name__
-    precise = problem.in_float64() or problem
     w = _repeated_starts(problem, name, seed)
-    evaluate = evaluator(precise)
+    evaluate = evaluator(problem.in_float64())
     loss, gradient = (np.array(a) for a in evaluate(w))
     again = evaluate(w)
     for what, one, other in zip(("loss", "gradient"), (loss, gradient), again, strict=True):
@@ -118,7 +117,7 @@ def _check_gradient(
         wrong += off
     if 2 * (2 * wrong > _DIRECTIONS).sum() > len(w):
         raise InvalidInput(
-            f"{name}.loss_and_gradient: the gradient is not that of the loss: along a direction it "
-            f"says {shown[0]:.6g}, differences of the loss say {shown[1]:.6g}; correct it, or write "
-            "check = false in [problem]"
+            f"{name}.loss_and_gradient: the gradient is not that of the loss: along a direction "
+            f"it says {shown[0]:.6g}, differences of the loss say {shown[1]:.6g}; correct it, or "
+            "write check = false in [problem]"
         )

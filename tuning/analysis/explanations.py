@@ -153,7 +153,8 @@ def warnings_of(
     """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
 
     Args:
-        known: whether the labels rest on the problem's known minimum. learned, undefined: as in `explain`.
+        known: whether the labels rest on the problem's known minimum.
+        learned, undefined: as in `explain`.
         drift: as `Report.label_drift`, where J* is likely to fall; else None.
     """
     out = []

@@ -160,8 +160,8 @@ class SearchSpec(Section):
         if self.sampler != "cliff" and self.settings < needed:
             raise ValueError(
                 f"settings = {self.settings} leaves out rates of try_first, which has "
-                f"{len(self.try_first or [])} for each of {len(rules)} optimizers; write settings = "
-                f"{needed} or more, or name fewer rates"
+                f"{len(self.try_first or [])} for each of {len(rules)} optimizers; write "
+                f"settings = {needed} or more, or name fewer rates"
             )
         return self
 

@@ -116,7 +116,7 @@ def test_a_start_that_is_another_each_time(name: str) -> None:
 
 
 def test_a_start_that_depends_on_those_before() -> None:
-    def after(self: Any, rng: Any) -> Any:
+    def after(self: Any, _: Any) -> Any:
         self.calls = getattr(self, "calls", 0) + 1
         return np.full(40, float(self.calls))
 
