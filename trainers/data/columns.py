@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -30,6 +30,7 @@ __all__ = [
     "Missing",
     "column_options",
     "feature_column",
+    "few_enough",
     "first_text",
     "keys",
     "missing_values",
@@ -41,6 +42,7 @@ Missing: TypeAlias = Literal["error", "impute", "drop"]
 
 #: A text column with more different values is an id or free text rather than a category.
 MOST_CATEGORIES = 100
+_MOST_LABELS, _ROWS_PER_LABEL = 20, 20
 # Signs that people write into numbers, such as 1,000 and 50 %: they make no category of one.
 _WRITTEN_INTO_NUMBERS = re.compile(r"[\s,'_%$€£]")
 
@@ -52,13 +54,16 @@ class ColumnOptions:
     Attributes:
         missing: `error` refuses missing values, `impute` fills them in (`trainers.data.encoding`),
             `drop` leaves rows out in which a feature or the target is missing.
-        drop: columns to be left out.
+        markers: values that mean "missing", beside those that the file's type has.
+        drop: columns to be left out. keep: saved indices that are features all the same.
         categorical: columns that are categories though they hold numbers, or many values.
     """
 
     missing: Missing = "error"
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    markers: tuple[str | float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,23 +92,49 @@ class Column:
         return Column(self.name, self.values[kept], self.categories)
 
 
-def column_options(missing: Any, drop: Any, categorical: Any) -> ColumnOptions:
+def column_options(missing: Any, drop: Any, categorical: Any, keep: Any = ()) -> ColumnOptions:
     """The options as a job gives them, checked as far as they can be without a table.
 
     Raises:
         InvalidInput: a value that is not valid.
     """
-    valid = get_args(Missing)
-    if missing not in valid:
-        raise InvalidInput(f"missing = {missing!r} is not valid{nearest(str(missing), valid)}")
-    for key, names in (("drop", drop), ("categorical", categorical)):
+    rule, markers = _missing(missing)
+    for key, names in (("drop", drop), ("categorical", categorical), ("keep", keep)):
         if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
             raise InvalidInput(
                 f'{key} = {names!r} is not valid; give a list of columns, as in {key} = ["name"]'
             )
     if both := [name for name in drop if name in categorical]:
         raise InvalidInput(f"column {both[0]!r} is named in both drop and categorical; choose one")
-    return ColumnOptions(cast(Missing, missing), tuple(drop), tuple(categorical))
+    if both := [name for name in drop if name in keep]:
+        raise InvalidInput(f"column {both[0]!r} is named in both drop and keep; choose one")
+    return ColumnOptions(rule, tuple(drop), tuple(categorical), tuple(keep), markers)
+
+
+def _missing(given: Any) -> tuple[Missing, tuple[str | float, ...]]:
+    """What becomes of missing values, and which values mean that."""
+    rule: Any = given
+    markers: Any = ()
+    if isinstance(given, list | tuple):
+        rule, markers = "error", given
+    elif isinstance(given, Mapping) and set(given) <= {"rule", "values"}:
+        rule, markers = given.get("rule", "error"), given.get("values", ())
+    valid = get_args(Missing)
+    known = isinstance(markers, list | tuple) and all(
+        isinstance(m, str | int | float) and not isinstance(m, bool) for m in markers
+    )
+    if rule not in valid or not known:
+        raise InvalidInput(
+            f"missing = {given!r} is not valid{nearest(str(rule), valid)}; or the values that mean "
+            'it, as ["NA", -999], or both, as { values = ["NA"], rule = "impute" }'
+        )
+    return cast(Missing, rule), tuple(markers)
+
+
+def few_enough(distinct: int, rows: int) -> bool:
+    """Whether whole numbers, or digits, of so many values are labels: at most 20 that stand for 20
+    rows each on average; two always are."""
+    return distinct <= max(2, min(_MOST_LABELS, rows // _ROWS_PER_LABEL))
 
 
 def keys(name: str, *of: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, cast
@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from trainers._suggest import nearest
-from trainers.data.columns import column_options
+from trainers.data.columns import column_options, few_enough
 from trainers.data.encoding import Encoding, encode, standardise
 from trainers.data.sources import BUILT_IN, Source, Task, name_of, read_source
 from trainers.data.tables import Table
@@ -21,8 +21,8 @@ from trainers.problem import FloatArray, IntArray
 
 __all__ = ["BUILT_IN", "Dataset", "Task", "load"]
 
-_MOST_CLASSES = 20
-_ROWS_PER_CLASS = 20
+
+_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class Dataset:
         fingerprint: SHA-256 of the four arrays, 64 hexadecimal digits.
         encoding: how a table's columns became the features; None for the built-in ones, whose
             columns are the features, standardised.
+        notes: what was done to the cells of a table on the way, a sentence each.
     """
 
     name: str
@@ -60,6 +61,18 @@ class Dataset:
     validation_targets: FloatArray = field(repr=False)
     fingerprint: str
     encoding: Encoding | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> list[str]:
+        """What became of a table: its task, its classes, its features, and what was done to cells;
+        a sentence each."""
+        said = [f"Task: {self.task}{', guessed' * self.task_was_guessed}. {self.guess_reason}"]
+        if self.classes:
+            names = ", ".join(map(repr, self.classes[:_MOST_SHOWN]))
+            more = len(self.classes) - _MOST_SHOWN
+            said.append(f"{len(self.classes)} classes: {names}{f' and {more} more' * (more > 0)}.")
+        return [*said, *([] if self.encoding is None else [str(self.encoding)]), *self.notes]
 
 
 def load(
@@ -67,8 +80,9 @@ def load(
     *,
     target: str | None = None,
     task: str | None = None,
-    missing: str = "error",
+    missing: str | Sequence[str | float] | Mapping[str, Any] = "error",
     drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
     categorical: Sequence[str] = (),
     validation: float = 0.0,
     split_seed: int = 0,
@@ -87,8 +101,10 @@ def load(
         task: classification, regression, or None to guess.
         missing: what becomes of missing values: "error" refuses them; "impute" fills them in, by
             the median of the training rows and an indicator for numbers, as a category of its own
-            for text; "drop" leaves rows out in which a feature or the target is missing.
-        drop: columns of the table to leave out.
+            for text; "drop" leaves rows out in which a feature or the target is missing. A list
+            names values that mean "missing"; `{"values": [...], "rule": "impute"}` both.
+        drop: columns of the table to leave out. keep: saved indices ("Unnamed: 0") that are
+            features all the same.
         categorical: columns to encode one-hot though they hold numbers, or more than 100 values.
         validation: share of the rows that is held out, in [0, 1); stratified for classification.
             With 0 all rows train, in their order.
@@ -102,7 +118,7 @@ def load(
             f"task = {task!r} is not valid{nearest(task, ['classification', 'regression'])}"
         )
     share, seed = _check_split(validation, split_seed)
-    table = read_source(data, target, column_options(missing, drop, categorical))
+    table = read_source(data, target, column_options(missing, drop, categorical, keep))
     chosen, reason, guessed = _task(data, table, cast(Task | None, task))
     classes: tuple[str, ...] = ()
     codes: IntArray | None = None
@@ -137,6 +153,7 @@ def load(
         *arrays,
         _fingerprint(arrays),
         None if built_in else encoding,
+        table.notes,
     )
 
 
@@ -168,7 +185,7 @@ def _guess(table: Table) -> tuple[Task, str]:
     """The task that the target suggests, and why."""
     name, rows = table.target_name, len(table.target)
     if table.kind == "text":
-        if not table.categories and 2 * table.numeric > rows:
+        if not table.categories and rows > table.numeric > rows / 2:
             raise InvalidInput(
                 f"{table.where}: target {name!r} is mostly numbers, but not {table.stray}; "
                 f"correct it, or say task = 'classification'"
@@ -176,11 +193,11 @@ def _guess(table: Table) -> tuple[Task, str]:
         return "classification", f"The target {name!r} is text."
     if table.kind == "boolean":
         return "classification", f"The target {name!r} is true or false."
-    if (table.target != np.rint(table.target)).any():
+    if table.target.dtype.kind == "f" and (table.target != np.rint(table.target)).any():
         return "regression", f"The target {name!r} has fractions."
     distinct = len(np.unique(table.target))
     found = f"The target {name!r} has {distinct} distinct whole numbers in {rows} rows"
-    if distinct <= max(2, min(_MOST_CLASSES, rows // _ROWS_PER_CLASS)):
+    if few_enough(distinct, rows):
         return "classification", f"{found}, few enough to be classes."
     return "regression", f"{found}, too many to be classes."
 
@@ -197,7 +214,7 @@ def _classes(table: Table) -> tuple[tuple[str, ...], IntArray]:
     elif table.kind == "boolean":
         names = tuple(str(bool(value)) for value in values)
     else:
-        names = tuple(str(int(v)) if v == int(v) else repr(float(v)) for v in values)
+        names = tuple(str(int(v)) if int(v) == v else repr(float(v)) for v in values)
     if len(names) < 2:
         raise InvalidInput(
             f"{table.where}: target {table.target_name!r} is {names[0]!r} in every row; "

@@ -43,6 +43,7 @@ class Encoding:
         one_hot: features of the categories.
         imputed: columns of numbers with missing values. indicators: features that say where.
         missing_categories: columns of categories with missing values.
+        constant: columns with one value throughout the training rows, of which nothing is learned.
         dropped: columns that the user left out.
         dropped_rows, rows: rows that were left out for their missing values, of how many.
     """
@@ -55,6 +56,7 @@ class Encoding:
     imputed: tuple[str, ...]
     indicators: int
     missing_categories: tuple[str, ...]
+    constant: tuple[str, ...]
     dropped: tuple[str, ...]
     dropped_rows: int
     rows: int
@@ -76,6 +78,9 @@ class Encoding:
             parts.append(part)
         features, columns = _count(self.features, "feature"), _count(self.columns, "column")
         rule = f"{features} from {columns}: {'; '.join(parts)}."
+        if self.constant:
+            which = _count(len(self.constant), "column")
+            rule += f" With one value throughout, and of no use: {which}, {_some(self.constant)}."
         if self.dropped:
             rule += f" Left out: {_count(len(self.dropped), 'column')}, {_some(self.dropped)}."
         if self.dropped_rows:
@@ -121,7 +126,16 @@ def encode(table: Table, train: IntArray) -> tuple[FloatArray, tuple[str, ...], 
     inputs = np.ascontiguousarray(transformer.transform(frame), dtype=np.float64)
     scaled = np.repeat([c.categories is None for c in table.columns], [len(n) for n in features])
     inputs[:, scaled] = standardise(np.ascontiguousarray(inputs[:, scaled]), train)
-    return inputs, tuple(name for names in features for name in names), _rule(table, features)
+    varies = (inputs[train] != inputs[train[0]]).any(axis=0)
+    of = np.repeat(np.arange(len(features)), [len(names) for names in features])
+    constant = [c.name for i, c in enumerate(table.columns) if not varies[of == i].any()]
+    if len(constant) == len(table.columns):
+        raise InvalidInput(
+            f"{table.where}: no feature varies over the training rows: {_some(constant)} "
+            f"{'has' if len(constant) == 1 else 'have'} one value; there is nothing to learn from"
+        )
+    named = tuple(name for names in features for name in names)
+    return inputs, named, _rule(table, features, tuple(constant))
 
 
 def _step(column: Column, train: IntArray) -> tuple[Any, list[str]]:
@@ -144,7 +158,7 @@ def _step(column: Column, train: IntArray) -> tuple[Any, list[str]]:
     return encoder, [*(f"{column.name}={category}" for category in present), *said]
 
 
-def _rule(table: Table, features: Sequence[Sequence[str]]) -> Encoding:
+def _rule(table: Table, features: Sequence[Sequence[str]], constant: tuple[str, ...]) -> Encoding:
     numbers = [
         (c, len(f)) for c, f in zip(table.columns, features, strict=True) if c.categories is None
     ]
@@ -162,6 +176,7 @@ def _rule(table: Table, features: Sequence[Sequence[str]]) -> Encoding:
         imputed=tuple(c.name for c, _ in numbers if c.missing.any()),
         indicators=sum(count - 1 for _, count in numbers),
         missing_categories=tuple(c.name for c, _ in categories if c.missing.any()),
+        constant=constant,
         dropped=table.dropped,
         dropped_rows=table.dropped_rows,
         rows=len(table.target) + table.dropped_rows,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -16,15 +18,35 @@ from trainers.errors import InvalidInput
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EXTENSIONS", "check_names", "read_file", "some"]
+__all__ = ["EXTENSIONS", "NAMELESS", "Read", "check_names", "is_index", "read_file", "some"]
 
 EXTENSIONS = (".csv", ".parquet", ".npz")
 
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_LONGEST_HEADER = 1 << 20
+#: How pandas calls a column without a name: most often an index that was saved.
+NAMELESS = "Unnamed: "
 
-def read_file(
-    file: BinaryIO, where: str, kind: str, target: str | None
-) -> tuple[pd.DataFrame, str | None]:
-    """Read the table in `file`, which messages call `where`, and say which column is the target.
+
+@dataclass(frozen=True)
+class Read:
+    """What a file holds.
+
+    Attributes:
+        frame: its columns. target: the name of the target's.
+        typed: whether the file says what is text. commas: what they are for, see `cells.tidy`.
+        notes: what a reader should know, a sentence each.
+    """
+
+    frame: pd.DataFrame
+    target: str | None
+    typed: bool = True
+    commas: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_file(file: BinaryIO, where: str, kind: str, target: str | None) -> Read:
+    """Read the table in `file`, which messages call `where`.
 
     Args:
         kind: one of `EXTENSIONS`.
@@ -35,11 +57,13 @@ def read_file(
         InvalidInput: the file cannot be read.
     """
     if kind == ".npz":
-        return _read_npz(file, where, target)
-    return _read_csv(file, where) if kind == ".csv" else _read_parquet(file, where), target
+        return Read(*_read_npz(file, where, target))
+    if kind == ".csv":
+        return _read_csv(file, where, target)
+    return Read(_read_parquet(file, where), target)
 
 
-def _read_csv(file: BinaryIO, where: str) -> pd.DataFrame:
+def _read_csv(file: BinaryIO, where: str, target: str | None) -> Read:
     import pandas as pd
 
     try:
@@ -47,17 +71,41 @@ def _read_csv(file: BinaryIO, where: str) -> pd.DataFrame:
             warnings.simplefilter("ignore")
             # A surplus field in every row: pandas would drop the last column and only warn.
             warnings.simplefilter("error", pd.errors.ParserWarning)
+            separator = _separator(file)
+            form: dict[str, Any] = {
+                "sep": separator,
+                "keep_default_na": False,  # a class may be called NA
+                "encoding": "utf-8-sig",
+            }
             # The header first: pandas renames duplicates and columns without a name.
-            header = pd.read_csv(
-                file, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-            )
-            check_names(where, header.iloc[0].tolist())
+            header = pd.read_csv(file, header=None, nrows=1, dtype=str, **form).iloc[0]
+            names = [name.strip() for name in header]
+            check_names(where, [name or f"{NAMELESS}{i}" for i, name in enumerate(names)])
             file.seek(0)
-            return pd.read_csv(file, low_memory=False, index_col=False, encoding="utf-8-sig")
+            frame = pd.read_csv(file, low_memory=False, index_col=False, na_values=[""], **form)
+            frame.columns = pd.Index([name or f"{NAMELESS}{i}" for i, name in enumerate(names)])
+            if "" in names and not is_index(frame.iloc[:, names.index("")]):
+                raise InvalidInput(f"{where}: column {names.index('') + 1} has no name; name it")
+            said = f"Fields are separated by {_SEPARATORS[separator]}, as the header shows."
+            return Read(
+                frame,
+                target,
+                typed=False,
+                commas="thousands" if separator == "," else None,
+                notes=() if separator == "," else (said,),
+            )
     except pd.errors.EmptyDataError as error:
         raise InvalidInput(f"{where}: the file is empty; give a header and rows") from error
     except (OSError, ValueError, OverflowError, pd.errors.ParserWarning) as error:
         raise _unreadable(where, "a CSV table in UTF-8", error) from error
+
+
+def _separator(file: BinaryIO) -> str:
+    """Of those in use, that which makes the most of the first line; else the comma."""
+    line = file.readline(_LONGEST_HEADER).decode("utf-8-sig", errors="replace")
+    file.seek(0)
+    fields = {s: len(next(csv.reader([line], delimiter=s), [])) for s in _SEPARATORS}
+    return max(fields, key=lambda s: fields[s])
 
 
 def _read_parquet(file: BinaryIO, where: str) -> pd.DataFrame:
@@ -95,6 +143,9 @@ def _read_npz(file: BinaryIO, where: str, target: str | None) -> tuple[pd.DataFr
             rule = "X and y" if target is None else f"{target!r} and one other, the inputs"
             raise InvalidInput(f"{where}: needs the arrays {rule}; it holds: {some(names)}")
         x, y = (_native(loaded[name]) for name in (inputs, key))
+        for name, array in ((inputs, x), (key, y)):
+            if array.dtype.kind in "SV":
+                raise InvalidInput(f"{where}: array {name} holds bytes; save numbers or text")
     except (
         OSError,
         ValueError,
@@ -125,13 +176,18 @@ def _unreadable(where: str, what: str, error: BaseException) -> InvalidInput:
     return InvalidInput(f"{where} cannot be read as {what}: {reason}")
 
 
+def is_index(column: pd.Series[Any]) -> bool:
+    """Whether it numbers the rows: whole numbers, another in each. As a feature it would give the
+    target away wherever the rows are sorted."""
+    return column.dtype.kind in "iu" and bool(column.is_unique)
+
+
 def check_names(where: str, names: list[str]) -> None:
     """Refuse columns that share a name, or have none."""
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
         raise InvalidInput(f"{where}: two columns are named {twice[0]!r}; rename or drop one")
     if "" in names:
-        # Most often an index that pandas wrote: as a feature it would give the target away.
         raise InvalidInput(
             f"{where}: column {names.index('') + 1} has no name; "
             f"name it, or drop it if it is an index"

@@ -14,7 +14,7 @@ import numpy as np
 
 from trainers._suggest import nearest
 from trainers.data.columns import Column, ColumnOptions
-from trainers.data.files import EXTENSIONS, read_file
+from trainers.data.files import EXTENSIONS, Read, read_file
 from trainers.data.tables import Table, read_table
 from trainers.data.uri import fetch, is_address, masked
 from trainers.errors import InvalidInput
@@ -78,7 +78,7 @@ def read_source(data: Any, target: Any, options: ColumnOptions) -> Table:
         raise InvalidInput(f"target = {target!r}: {data!r} has its own target; drop the key")
     if options != ColumnOptions():
         raise InvalidInput(
-            f"missing, drop and categorical are for tables; {data!r} is built in, and all of it "
+            f"missing, drop, keep and categorical are for tables; {data!r} is built in, all of it "
             "numbers: take the key out"
         )
     return _built_in(data)
@@ -95,7 +95,7 @@ def _read_frame(data: Any, target: str | None, options: ColumnOptions) -> Table:
             raise InvalidInput(f"{where}: to_pandas() needs another package: {error}") from error
         if not isinstance(data, pd.DataFrame):
             raise InvalidInput(f"{where} is no table: to_pandas() gives a {type(data).__name__}")
-    return read_table(data, where, target, options)
+    return read_table(Read(data, target), where, options)
 
 
 def _read_address(uri: str, target: str | None, options: ColumnOptions) -> Table:
@@ -128,8 +128,7 @@ def _read_file(path: Path, target: str | None, options: ColumnOptions) -> Table:
 def _read_open(
     file: BinaryIO, name: str, kind: str, target: str | None, options: ColumnOptions
 ) -> Table:
-    frame, target = read_file(file, repr(name), kind, target)
-    return read_table(frame, repr(name), target, options)
+    return read_table(read_file(file, repr(name), kind, target), repr(name), options)
 
 
 def _built_in(name: str) -> Table:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class MLP(Network):
             a .csv, .parquet or .npz file, or a DataFrame.
         target: the column to predict, for tables.
         task: classification or regression; guessed from the target when absent.
-        missing, drop, categorical: which of a table's columns become features, and how: see
+        missing, drop, keep, categorical: which of a table's columns become features, and how: see
             `trainers.data.load`.
         validation: share of the examples held out from training.
         split_seed: seeds the split.
@@ -81,8 +81,9 @@ class MLP(Network):
         data: Source,
         target: str | None = None,
         task: str | None = None,
-        missing: str = "error",
+        missing: str | Sequence[str | float] | Mapping[str, Any] = "error",
         drop: Sequence[str] = (),
+        keep: Sequence[str] = (),
         categorical: Sequence[str] = (),
         validation: float = 0.2,
         split_seed: int = 0,
@@ -97,6 +98,7 @@ class MLP(Network):
             task=task,
             missing=missing,
             drop=drop,
+            keep=keep,
             categorical=categorical,
             validation=validation,
             split_seed=split_seed,

@@ -13,7 +13,7 @@ from tuning.analysis.basin_labels import Labels
 from tuning.analysis.cliff_goal import goal_of, trained_of
 from tuning.analysis.comparisons import compare
 from tuning.analysis.distinct_minima import distinct_minima
-from tuning.analysis.explanations import explain, warnings_of
+from tuning.analysis.explanations import explain, undefined_starts, warnings_of
 from tuning.analysis.judgements import (
     drift,
     drifts,
@@ -104,6 +104,7 @@ def build_report(
     cliffs = {
         name: c for i, name in enumerate(names) if (c := _cliff(name, i, each, spec)) is not None
     }
+    undefined = undefined_starts(results)
     minima, unseen = distinct_minima(results, labels)
     # While it is searched, nothing is the best yet.
     best = None if missing else best_stable(verdict, labels, names, cliffs, spec)
@@ -114,7 +115,14 @@ def build_report(
         f"go on: surefoot resume {run.job_id}"
         if missing
         else advice_on(
-            verdict, best, tried, cliffs, spec, learned=labels.learned, fresh_starts=fresh
+            verdict,
+            best,
+            tried,
+            cliffs,
+            spec,
+            learned=labels.learned,
+            undefined=bool(undefined),
+            fresh_starts=fresh,
         )
     )
     return Report(
@@ -134,6 +142,7 @@ def build_report(
             learned=labels.learned,
             advice=advice,
             fresh_starts=fresh,
+            undefined=undefined,
         ),
         advice=advice,
         unfinished=missing,
@@ -164,6 +173,7 @@ def build_report(
             minima,
             known=labels.known,
             learned=labels.learned or not tried,
+            undefined=undefined,
             drift=drift(labels) if drifts(labels) else None,
         ),
         sharpness={

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuning.analysis.next_step import lower_end, more_starts, range_advice, upper_end
+from tuning.analysis.next_step import (
+    UNDEFINED,
+    lower_end,
+    more_starts,
+    range_advice,
+    upper_end,
+)
 from tuning.analysis.recommendation import TRIES, Verdict, starts_needed
 from tuning.report.model import BestStable, Minimum, SettingRow, Status
 from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import restarts_needed
+from tuning.trial.result import SettingResult
 
-__all__ = ["explain", "warnings_of"]
+__all__ = ["explain", "undefined_starts", "warnings_of"]
 
 _NOTHING_LEARNED = (
     "No restart came materially below the median loss of the starts, so no rate is recommended: "
@@ -30,6 +37,7 @@ def explain(
     learned: bool,
     advice: str,
     fresh_starts: int,
+    undefined: str,
 ) -> str:
     """Why this rate, or why none, in a few sentences.
 
@@ -37,6 +45,7 @@ def explain(
         search: its rows. missing: how far the job is, empty if it is done.
         learned: whether any loss is materially below the starts'. advice: what to do.
         fresh_starts: how many there were for the confirmation.
+        undefined: as `undefined_starts` has it.
     """
     if best is not None:
         return _why_this(verdict, best, spec, fresh_starts)
@@ -53,7 +62,7 @@ def explain(
             f"{spec.stability.margin:g}: P(unstable) must be {_limit(spec)}. "
             f"The least unstable was {least.optimizer} at {least.learning_rate:.3g} "
             f"with {least.unstable.count} of {least.unstable.total} restarts unstable. "
-            f"{or_else}"
+            f"{undefined or or_else}"
         )
     return (
         f"{verdict.candidates} settings looked stable, but none held on fresh starts "
@@ -65,6 +74,22 @@ def explain(
 def _sentence(words: str) -> str:
     """With a capital."""
     return f"{words[:1].upper()}{words[1:]}"
+
+
+def undefined_starts(results: Sequence[SettingResult]) -> str:
+    """How many starts have no finite loss and gradient, in a sentence; empty if all have."""
+    known: dict[int, bool] = {}
+    for result in results:
+        known |= zip(
+            result.setting.starts, (result.restarts.diverged_at == 0).tolist(), strict=True
+        )
+    count = sum(known.values())
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(known)} starts: not finite before any step, which no rate can mend: "
+        f"{UNDEFINED}."
+    )
 
 
 def _limit(spec: JobSpec) -> str:
@@ -135,12 +160,14 @@ def warnings_of(
     *,
     known: bool,
     learned: bool,
+    undefined: str,
     drift: float | None,
 ) -> tuple[str, ...]:
     """A sentence or two each, in the spirit of the Tuning Playbook (Godbole et al. 2023).
 
     Args:
-        known: whether the labels rest on the problem's known minimum. learned: as in `explain`.
+        known: whether the labels rest on the problem's known minimum.
+        learned, undefined: as in `explain`.
         drift: as `Report.label_drift`, where J* is likely to fall; else None.
     """
     out = []
@@ -150,6 +177,8 @@ def warnings_of(
             "losses were found. Labels are relative to the best one found by this job. Correct it, "
             "or make it None."
         )
+    if undefined:
+        out.append(undefined)
     if not learned:
         out.append(_NOTHING_LEARNED.format(range_advice(search, spec, learned=False)))
     out.extend(f"{unseen}." for unseen in spec.advice.unseen)

@@ -11,8 +11,10 @@ from tuning.spec.job import JobSpec
 from tuning.statistics.cliff import Cliff
 from tuning.statistics.intervals import restarts_needed
 
-__all__ = ["advice_on", "lower_end", "more_starts", "range_advice", "upper_end"]
+__all__ = ["UNDEFINED", "advice_on", "lower_end", "more_starts", "range_advice", "upper_end"]
 
+#: Where starts have no finite loss, or no finite gradient.
+UNDEFINED = "look at the problem's initial and loss_and_gradient"
 _FURTHER = 100.0  # times as far as the range went
 
 
@@ -24,14 +26,18 @@ def advice_on(
     spec: JobSpec,
     *,
     learned: bool,
+    undefined: bool,
     fresh_starts: int,
 ) -> str:
     """Without capital and full stop; empty where the answer wants nothing.
 
     Args:
         search: the rows of the search. learned: whether any loss is materially below the starts'.
-        fresh_starts: how many there were for the confirmation.
+        undefined: whether starts have no finite loss. fresh_starts: how many there were for the
+            confirmation.
     """
+    if best is None and undefined:
+        return UNDEFINED
     if best is None:
         return range_advice(search, spec, learned=learned)
     if best.status is not Status.CONFIRMED:

@@ -63,6 +63,8 @@ def problem_facts(
         }
         if data.encoding is not None:
             facts["encoding"] = str(data.encoding)
+        if data.notes:
+            facts["data_notes"] = list(data.notes)
     return facts
 
 

@@ -60,14 +60,16 @@ def check(job_file: str, as_json: bool) -> ExitCode:
     spec, problem, remarks = prepare(job_file)
     say_remarks(remarks)
     cost = estimate(spec, problem)
-    encoding = problem.loaded_data and problem.loaded_data.encoding
+    data = problem.loaded_data
+    table = None if data is None else data.encoding
     if as_json:
-        told = {} if encoding is None else {"encoding": str(encoding)}
+        told: dict[str, Any] = {} if data is None or table is None else {"encoding": str(table)}
+        told |= {} if data is None else {"data": data.summary}
         click.echo(json.dumps({**cost.to_dict(), **told}, indent=2))
     else:
         click.echo(f"{job_file} is valid: {summary(spec)}")
-        if encoding is not None:
-            click.echo(f"the table: {encoding}")
+        for line in [] if data is None or table is None else data.summary:
+            click.echo(f"data: {line}")
         for line in cost.lines():
             click.echo(line)
     return ExitCode.DONE

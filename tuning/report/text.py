@@ -151,6 +151,7 @@ def reference(report: Report) -> list[str]:
     and how a table's columns became features."""
     encoding = report.problem.get("encoding")
     table = [] if encoding is None else [f"The table: {plain(encoding)}"]
+    table += [plain(note) for note in report.problem.get("data_notes", ())]
     start = (
         f"The median loss at the start, J0, is {number(report.start_loss)}; "
         "heights above J* are parts of the descent J0 - J*."

@@ -14,6 +14,7 @@ from trainers import InvalidInput, Problem, get_problem, starts
 from trainers._mask import mask
 from trainers.data.sources import is_frame
 from trainers.training.checks import check_returns
+from trainers.training.consistency import check_consistency
 from trainers.training.engine import trainer_of
 from tuning import tracking
 from tuning.analysis.problem_info import plugin_versions, problem_facts
@@ -70,6 +71,8 @@ def prepare(
         spec = spec.trained_by(trainer)
         spec.check_batches(problem)
         check_returns(problem, starts(problem, restarts=2, seed=spec.seed))
+        if spec.problem.check and _is_own(problem):
+            check_consistency(problem, spec.seed)
         make_search(spec, problem.known_minimum)
         if spec.tracking.uri is not None:
             tracking.check(spec.tracking.uri)
@@ -77,6 +80,12 @@ def prepare(
             StudyStore.check(spec.storage.url)
         said = trainer.remarks(problem, spec.search.rules, spec.training.batch_size)
     return Prepared(spec, problem, said if spec.unused is None else [spec.unused, *said])
+
+
+def _is_own(problem: Problem) -> bool:
+    """Whether somebody wrote its loss and its gradient: not ours, and not PyTorch's."""
+    ours = type(problem).__module__.partition(".")[0] == "trainers"
+    return not ours and problem.trainer() is None
 
 
 @contextmanager

@@ -37,10 +37,15 @@ class Section(BaseModel):
 
 
 class ProblemSpec(BaseModel):
-    """`[problem]`: a name, and the problem's own parameters beside it."""
+    """`[problem]`: a name, and the problem's own parameters beside it.
+
+    Attributes:
+        check: whether the code of a problem of one's own is tried before anything is trained.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
+    check: Annotated[bool, Field(strict=True)] = True
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -151,6 +156,13 @@ class SearchSpec(Section):
                     f"try_first has {rate:g}, outside learning_rate {self.learning_rate.low:g} to "
                     f"{self.learning_rate.high:g}; widen the range or drop it"
                 )
+        needed = len(self.try_first or []) * len(rules)
+        if self.sampler != "cliff" and self.settings < needed:
+            raise ValueError(
+                f"settings = {self.settings} leaves out rates of try_first, which has "
+                f"{len(self.try_first or [])} for each of {len(rules)} optimizers; write "
+                f"settings = {needed} or more, or name fewer rates"
+            )
         return self
 
     @property

@@ -88,11 +88,8 @@ def test_text_that_is_mostly_numbers_is_no_category() -> None:
     choice = r'or write categorical = \["c"\] or drop = \["c"\]$'
     wrong = "column 'c' does not hold numbers: {}; correct it, " + choice
     refuses(wrong.format("'Paris' in row 3"), ["3", "4", "Paris", "4", "4", "Oslo"])
-    refuses(wrong.format("'07' in row 1"), ["07", "12"] * 20)
     # Of which a category for each of three values would be made without a word.
     refuses(wrong.format("'1,000' in row 1"), ["1,000", "2,000", "3,000"] * 20)
-    refuses(wrong.format("'50 %' in row 1"), ["50 %", "25 %"] * 20)
-    refuses(wrong.format("'\\$5' in row 1"), ["$5", "$10"] * 20)
     refuses(wrong.format("'z' in row 3"), ["1", "2", "z"] * 20)
     refuses(wrong.format("'z' in row 2"), ["1", "z"] * 20)  # half of them are many enough
     assert features(["1", "z", "y"] * 20) == ("c=1", "c=y", "c=z")
@@ -178,7 +175,9 @@ def test_keys_that_are_not_valid(options: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("options", [{"missing": "drop"}, {"drop": ["a"]}, {"categorical": ["a"]}])
 def test_built_in_data_take_no_such_key(options: dict[str, Sequence[str] | str]) -> None:
-    with pytest.raises(InvalidInput, match="missing, drop and categorical are for tables; 'wine'"):
+    with pytest.raises(
+        InvalidInput, match="missing, drop, keep and categorical are for tables; 'wine'"
+    ):
         load("wine", **options)  # type: ignore[arg-type]
 
 

@@ -246,8 +246,8 @@ def test_any_finite_column_stays_finite(
     options: dict[str, Any] = {"validation": validation, "split_seed": seed, "task": "regression"}
     try:
         data = load(str(path), **options)
-    except InvalidInput:  # by chance all training rows have the same target
-        refuses("every training row", str(path), **options)
+    except InvalidInput:  # by chance all training rows have the same target, or input
+        refuses("every training row|no feature varies", str(path), **options)
         return
     assert np.isfinite(data.train_inputs).all()
     deviation = data.train_inputs.std()
@@ -533,9 +533,7 @@ def test_missing_targets(csv: Callable[[str], str]) -> None:
 
 def test_duplicate_and_unnamed_columns(csv: Callable[[str], str], tmp_path: Path) -> None:
     refuses("two columns are named 'a'; rename or drop one", csv("a,y,a\n1,2,3\n"), target="y")
-    # What pandas writes by default: with the index as a column without a name.
-    text = pd.DataFrame({"a": [1, 2], "y": [0, 1]}).to_csv()
-    refuses("column 1 has no name; name it, or drop it if it is an index", csv(text), target="y")
+    refuses("column 1 has no name; name it", csv(",a,y\nu,1,0\nv,2,1\n"), target="y")
     columns = [pyarrow.array([1, 2])] * 3
     path = tmp_path / "twice.parquet"
     pyarrow.parquet.write_table(pyarrow.table(columns, names=["a", "a", "y"]), path)
@@ -548,7 +546,7 @@ def test_columns_of_neither_numbers_nor_categories(parquet: Save) -> None:
     days = parquet(d=[datetime.date(2020, 1, 1), None], y=[0, 1])
     refuses("column 'd' does not hold numbers: datetime.date.* in row 1", days, target="y")
     lists = parquet(v=[[1, 2], [3, 4]], y=[0, 1])
-    refuses(r"column 'v' does not .* in row 1; encode it .* drop = \[\"v\"\]$", lists, target="y")
+    refuses(r"column 'v' holds an array in row 1; .* drop = \[\"v\"\]$", lists, target="y")
     # Text reads as dates nowhere: it is said that it has too many values.
     written = parquet(d=[f"2020-01-{day:02}" for day in range(1, 29)], y=range(28))
     refuses("column 'd' has 28 different values in 28 rows, too many", written, target="y")
