@@ -53,10 +53,10 @@ def test_every_report_has_every_figure(make: Callable[[], Report]) -> None:
 def test_figures_take_no_time() -> None:
     made = made_reports.report()
     made.plot().to_json()  # Plotly is imported once
-    begin = time.perf_counter()
+    begin = time.process_time()
     for kind in KINDS:
         made.plot(kind).to_json()
-    assert time.perf_counter() - begin < 10.0
+    assert time.process_time() - begin < 10.0
 
 
 def test_the_loss_is_that_of_the_settings() -> None:

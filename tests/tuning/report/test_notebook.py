@@ -40,9 +40,9 @@ def test_the_prompt_says_rate_promise_and_trapped() -> None:
 def test_in_a_notebook_it_is_small_and_at_once(make: Callable[[], Report]) -> None:
     made = make()
     made._repr_html_()  # Jinja is imported once
-    begin = time.perf_counter()
+    begin = time.process_time()
     html = made._repr_html_()
-    assert time.perf_counter() - begin < 0.3
+    assert time.process_time() - begin < 0.3
     assert len(html) < 20_000
     assert html == fragment(made)
     assert "<img" not in html
