@@ -198,7 +198,7 @@ def test_it_shows_itself_without_a_job(tmp_path: Path) -> None:
     assert pictures == ["rates", "outcomes", "costs"]  # there are no curves
     assert "<b>adamw" not in page
     assert "nan" not in page.lower().split("</style>")[1].split("<figure")[0]
-    assert "Warnings" in report._repr_html_()
+    assert "Best learning rate that looks stable" in report._repr_html_()
     assert len(report.to_dataframe()) == 26
     json.loads(report.to_json())
     assert "To confirm it" in " ".join(str(report).split())

@@ -86,14 +86,20 @@ def test_the_report_says_how_columns_became_features(tmp_path: Path, table: str)
 @pytest.mark.usefixtures("table")
 def test_check_says_it_before_anything_runs(tmp_path: Path, write: Callable[..., str]) -> None:
     job, home = write(JOB), tmp_path / "home"
-    assert surefoot(home, "check", job).out.splitlines()[1] == f"the table: {RULE}"
-    assert json.loads(surefoot(home, "check", job, "--json").out)["encoding"] == RULE
+    said = surefoot(home, "check", job).out.splitlines()
+    assert said[1:4] == [
+        "data: Task: classification, guessed. The target 'y' is text.",
+        "data: 2 classes: 'no', 'yes'.",
+        f"data: {RULE}",
+    ]
+    told = json.loads(surefoot(home, "check", job, "--json").out)
+    assert (told["encoding"], told["data"][2]) == (RULE, RULE)
     built_in = write(
         JOB.replace("people.csv", "wine")
         .replace('target = "y"\n', "")
         .replace('drop = ["name"]\nmissing = "impute"\n', "")
     )
-    assert "the table" not in surefoot(home, "check", built_in).out
+    assert "data: " not in surefoot(home, "check", built_in).out
     assert "encoding" not in json.loads(surefoot(home, "check", built_in, "--json").out)
 
 
@@ -105,7 +111,7 @@ def test_a_data_frame_is_the_job_of_its_file(tmp_path: Path, table: str) -> None
         for data in (table, frame)
     )
     one, other = from_file.to_dict(), from_frame.to_dict()
-    assert other["job"]["problem"] == {"name": "mlp", **KEYS}
+    assert other["job"]["problem"] == {"name": "mlp", "check": True, **KEYS}
     for told in (one, other):
         del told["run"], told["job"]
     assert one == other

@@ -24,7 +24,7 @@ def test_defaults() -> None:
     assert spec.model_dump() == {
         "name": "xor",
         "seed": 0,
-        "problem": {"name": "xor"},
+        "problem": {"name": "xor", "check": True},
         "search": {
             "optimizers": [{"name": "gd"}],
             "learning_rate": {"low": 1e-4, "high": 10.0},
