@@ -15,8 +15,8 @@ __all__ = ["OBJECT_BYTES", "cluster_facts", "gpus_of_nodes", "own_address", "res
 #: Above what Ray sends along with its messages (100 kB): an object of its own.
 OBJECT_BYTES = 1_000_000
 # A node must start a worker, which takes 2 s, or ten where all its CPUs are at work. An object of
-# that size takes 20 ms.
-_ANSWER_SECONDS, _OBJECT_SECONDS = 20.0, 3.0
+# that size takes 20 ms, or some seconds there.
+_ANSWER_SECONDS, _OBJECT_SECONDS = 40.0, 10.0
 _CONNECT_SECONDS = 1.5
 _AT_ONCE = 64
 
@@ -37,8 +37,8 @@ class _Seen:
 
 
 def cluster_facts(on_a_node: Callable[[], Any]) -> dict[str, Any]:
-    """What a driver sees of its cluster, as plain JSON: in some three seconds, ten where no
-    object passes, and half a minute where a node does not answer at all.
+    """What a driver sees of its cluster, as plain JSON: in some three seconds, 20 where no
+    object passes, and a minute where a node does not answer at all.
 
     Args:
         on_a_node: called on every node.
@@ -107,16 +107,15 @@ def _examined(
         node["NodeID"]: ray.remote(
             num_cpus=0,
             max_retries=0,
+            num_returns=2,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         )
         for node in nodes
     }
-    looks = {node: on(_look).remote(large, on_a_node, ports) for node, on in remote.items()}
-    seen = _gathered(ray, looks, _ANSWER_SECONDS)
-    # By the workers that have just looked.
-    results = {
-        node: remote[node](_give).remote() for node in looks if isinstance(seen[node], _Seen)
-    }
+    asked = {node: on(_look).remote(large, on_a_node, ports) for node, on in remote.items()}
+    seen = _gathered(ray, {node: look for node, (look, _) in asked.items()}, _ANSWER_SECONDS)
+    # The same task gives both: another would have to wait for a worker again.
+    results = {node: big for node, (_, big) in asked.items() if isinstance(seen[node], _Seen)}
     came = _gathered(ray, results, _OBJECT_SECONDS)
     return [_fact(node, seen[node["NodeID"]], came.get(node["NodeID"])) for node in nodes]
 
@@ -148,8 +147,10 @@ def _gathered(ray: Any, references: dict[str, Any], seconds: float) -> dict[str,
     return found
 
 
-def _look(large: list[Any], on_a_node: Callable[[], Any], ports: Iterable[str]) -> _Seen:
-    """What a node sees, in some three seconds at most."""
+def _look(
+    large: list[Any], on_a_node: Callable[[], Any], ports: Iterable[str]
+) -> tuple[_Seen, bytes]:
+    """What a node sees, in ten seconds at most, and an object to come from it."""
     import ray
 
     others = [port for port in ports if port.split(":")[0] != own_address()]
@@ -157,11 +158,7 @@ def _look(large: list[Any], on_a_node: Callable[[], Any], ports: Iterable[str]) 
         opened = threads.map(_opens, others)
         came, _ = ray.wait(large, timeout=_OBJECT_SECONDS)
         closed = sorted(port for port, open_ in zip(others, opened, strict=True) if not open_)
-    return _Seen(on_a_node(), bool(came), tuple(closed))
-
-
-def _give() -> bytes:
-    return bytes(OBJECT_BYTES)
+    return _Seen(on_a_node(), bool(came), tuple(closed)), bytes(OBJECT_BYTES)
 
 
 def _opens(address: str) -> bool:
