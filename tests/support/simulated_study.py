@@ -13,7 +13,9 @@ from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.coordinator import MAX_RETRIES, Coordinator, check_invariants
 from tuning.trial.result import BlockResult, SettingResult
 from tuning.trial.setting import Block, Role, Setting
+from tuning.trial.watch import LossBand
 
+BAND = LossBand((0, 1), ((1.0, 1.0), (1.0, 1.0), (2.0, 2.0)), 2)
 Propose = Callable[[int, Sequence[SettingResult], Sequence[Setting]], Setting]
 
 
@@ -172,7 +174,7 @@ class World:
                     self.fail = action
 
     def deliver(self, event: Outcome) -> None:
-        assert self.core.handle(TaskProgress(event.task_id, step=1)) == []
+        assert self.core.handle(TaskProgress(event.task_id, BAND)) == []
         self.waiting.pop(event.task_id, None)
         self.past.append(event)
         self.perform(self.core.handle(event))

@@ -5,7 +5,7 @@ Come in by `train`. The room knows problems by their interface and optimizers by
 Who trains is behind a seam, `Trainer`: it is given a problem, a rule and a `TrainingPlan` (starts,
 rates, steps), and gives `Trajectories`. `engine` does it in NumPy; a second one, with PyTorch's own
 optimizers, is a class with that one method, and `train` chooses. What is measured along the way is
-a `Recorder` (due / add / values): the path, the sharpness, others to follow; it is shown `Moment`s
+a `Recorder` (due / add): the path, the sharpness, others to follow; it is shown `Moment`s
 and knows nothing of who trains.
 """
 

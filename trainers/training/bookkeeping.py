@@ -106,6 +106,8 @@ class _Books:
                     stepper.w,
                     stepper.gradient,
                     lambda: stepper.preconditioner(ahead=True),
+                    self.recorded,
+                    self.losses,
                 )
                 for recorder in due:
                     recorder.add(moment)

@@ -38,6 +38,7 @@ def train(
     record_path: bool = False,
     sharpness_every: int | None = None,
     diverged: float = Thresholds.diverged,
+    recorders: Sequence[Recorder] = (),
 ) -> Trajectories:
     """Train every row of `starts` (R, P) for `steps` steps.
 
@@ -50,6 +51,7 @@ def train(
         record_path: keep the parameters of every step.
         sharpness_every: record the sharpness every so many steps; None for never.
         diverged: see `Thresholds`.
+        recorders: of whatever else.
 
     Restarts that have diverged leave the batch and cost nothing more.
 
@@ -77,8 +79,8 @@ def train(
     with np.errstate(all="ignore"):
         check_returns(problem, starts[:2])  # two: a loss summed over restarts shows
     trainer = trainer_of(problem)
-    recorders: list[Recorder | None] = [path, sharpness]
-    run = trainer.train(problem, optimizer, plan, [r for r in recorders if r is not None])
+    own = [recorder for recorder in (path, sharpness) if recorder is not None]
+    run = trainer.train(problem, optimizer, plan, [*own, *recorders])
     return replace(
         run,
         path=None if path is None else path.values,

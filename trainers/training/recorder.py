@@ -22,6 +22,9 @@ class Moment:
         w (r, P): where they are. gradient (r, P): what the step goes by. Neither may be changed.
         preconditioner: gives P (r, P) of the step to come, or None for identity. It tries the step
             on copies, so it is asked only by those who need it.
+        recorded (K,), losses (K, R): the steps at which losses are kept, and those of all restarts:
+            NaN after one has diverged, and at steps that are still to come. Neither may be changed;
+            whoever keeps `losses` sees it fill.
     """
 
     t: int
@@ -29,16 +32,12 @@ class Moment:
     w: RealArray
     gradient: RealArray
     preconditioner: Callable[[], FloatArray | None]
+    recorded: IntArray
+    losses: FloatArray
 
 
 class Recorder(Protocol):
-    """Something measured at some steps of a training, which it leaves as it is.
-
-    `values` (K, R, ...) has a row for each step that was due, NaN for restarts that have diverged.
-    """
-
-    @property
-    def values(self) -> FloatArray: ...
+    """Something measured at some steps of a training, which it leaves as it is."""
 
     def due(self, t: int) -> bool:
         """Whether to measure before step `t`."""
@@ -48,7 +47,7 @@ class Recorder(Protocol):
 
 
 class PathRecorder:
-    """The parameters at every step: `values` is (T + 1, R, P)."""
+    """The parameters at every step: `values` is (T + 1, R, P), NaN once a restart diverged."""
 
     def __init__(self, starts: FloatArray, steps: int) -> None:
         self.values = np.full((steps + 1, *starts.shape), np.nan)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuning.trial.result import BlockResult
 from tuning.trial.setting import Block
+from tuning.trial.watch import LossBand
 
 __all__ = ["Done", "Event", "Failed", "Lost", "Outcome", "Pool", "TaskId", "TaskProgress"]
 
@@ -53,11 +54,11 @@ class TaskProgress:
     """The task is under way. It changes nothing, and may come any number of times, or never.
 
     Attributes:
-        step: how many of the T steps its restarts have made.
+        losses: of its restarts so far.
     """
 
     task_id: TaskId
-    step: int
+    losses: LossBand
 
 
 #: With one of these a task ends.

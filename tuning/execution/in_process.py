@@ -5,13 +5,14 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from trainers import Problem, ProblemFailed, SurefootError
 from tuning.execution.base import Done, Event, Failed, Lost, Outcome, Pool, TaskId
 from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig, run_task
+from tuning.trial.watch import Watch
 
 __all__ = ["InProcessPool", "InThisProcess", "attempt", "user_code"]
 
@@ -50,11 +51,17 @@ class InThisProcess:
         return InProcessPool(problem, config)
 
 
-def attempt(problem: Problem, config: TrainingConfig, task_id: TaskId, block: Block) -> Outcome:
+def attempt(
+    problem: Problem,
+    config: TrainingConfig,
+    task_id: TaskId,
+    block: Block,
+    watch: Watch | None = None,
+) -> Outcome:
     """Carry out one task; what the user's code raises becomes the event."""
     try:
         with user_code():
-            return Done(task_id, run_task(problem, config, block))
+            return Done(task_id, run_task(problem, config, block, watch or nullcontext()))
     except MemoryError as error:  # another time, or on another node, there may be enough
         return Lost(task_id, f"out of memory: {error}".rstrip(": "))
     except SurefootError as error:

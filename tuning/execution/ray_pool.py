@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import logging
-import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,11 +15,12 @@ from trainers import Problem
 from trainers._plugins import module_origins
 from tuning.execution.base import Event, Failed, Lost, Outcome, Pool, TaskId
 from tuning.execution.fair_share import Share
-from tuning.execution.in_process import attempt
 from tuning.execution.ray_nodes import own_address
+from tuning.execution.ray_progress import Heard
 from tuning.execution.ray_session import ONE_THREAD, start_ray
-from tuning.execution.ray_slots import Reserved, hide_gpus
+from tuning.execution.ray_slots import Reserved
 from tuning.execution.ray_tasks import kill, known_of, node_of
+from tuning.execution.ray_worker import WorkerJob, attempt_on_worker, stuck
 from tuning.execution.signals import keeping_sigterm
 from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.setting import Block
@@ -39,7 +37,6 @@ _RESOURCES_SECONDS = 0.5
 _LEAST_BYTES_PER_SECOND = 1e6
 # How long to wait for results that have been announced: mostly they are there at once.
 _ARRIVAL_SECONDS = 0.1
-_PASSAGE = "objects do not pass between these nodes: run surefoot doctor"
 
 
 @dataclass(frozen=True)
@@ -127,14 +124,21 @@ class RayPool(Pool):
         # In a list: a task whose argument does not come would wait in Ray's queue, where nothing
         # tells it from one that waits for a CPU. So it begins without, and asks for it by itself.
         origins = {name: str(origin) for name, origin in module_origins().items()}
-        self._job = _Job(
-            [given], own_address(), self._timeout, self._transfer, origins, self._reserved
+        self._heard = Heard()
+        self._job = WorkerJob(
+            [given],
+            own_address(),
+            self._timeout,
+            self._transfer,
+            origins,
+            self._reserved,
+            self._heard.name,
         )
         # With GPUs, Ray ends a worker after each task: what it holds of them is free then, and the
         # next one may be given another.
         self._remote = ray.remote(
             num_cpus=self._reserved.cpus, num_gpus=self._reserved.gpus, max_retries=0
-        )(_attempt)
+        )(attempt_on_worker)
         # A session that was there already may have set no threads; these workers need one.
         aside = not self._started and cluster is None
         self._options = {"runtime_env": {"env_vars": ONE_THREAD}} if aside else {}
@@ -153,7 +157,8 @@ class RayPool(Pool):
             for reference in ended:
                 self._arriving[reference] = (self._running.pop(reference)[0], time.monotonic())
             timeout = _ARRIVAL_SECONDS
-        return [*self._arrived(timeout), *self._overdue()]
+        events = [*self._arrived(timeout), *self._overdue()]
+        return [*self._heard.of(task_id for task_id, _ in self._running.values()), *events]
 
     def _arrived(self, timeout: float) -> list[Event]:
         if not self._arriving:
@@ -165,7 +170,7 @@ class RayPool(Pool):
             task_id, since = self._arriving[reference]
             if time.monotonic() - since > self._transfer:
                 del self._arriving[reference]
-                why = _stuck("its result", node_of(reference), self._job.address, self._transfer)
+                why = stuck("its result", node_of(reference), self._job.address, self._transfer)
                 events.append(Lost(task_id, why))
         return events
 
@@ -243,56 +248,6 @@ class RayPool(Pool):
         self._ray.cancel(reference, force=True)
         kill(task)
         return Lost(task_id, f"no answer in {self._timeout:g} s, so its worker was killed")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What every task is given.
-
-    Attributes:
-        given: a reference to the problem and the work, which is in `address`.
-        timeout, transfer: seconds, as for the pool.
-        origins: the distribution of each module that a plug-in is in.
-        reserved: what each task has to itself.
-    """
-
-    given: list[Any]
-    address: str
-    timeout: float
-    transfer: float
-    origins: Mapping[str, str]
-    reserved: Reserved
-
-
-def _attempt(job: _Job, task_id: TaskId, block: Block) -> Outcome:
-    import ray
-
-    if not job.reserved.gpus:
-        hide_gpus()
-    try:
-        problem, config = ray.get(job.given[0], timeout=job.transfer)
-    except ray.exceptions.GetTimeoutError:
-        return Lost(task_id, _stuck("its problem", job.address, own_address(), job.transfer))
-    except ray.exceptions.RaySystemError as error:  # it came, and cannot be unpickled
-        if not isinstance(absent := error.client_exc, ModuleNotFoundError):
-            raise
-        return Failed(task_id, _not_installed(str(absent.name), job.origins))
-    # A thread of C, which needs no lock of Python's: it ends also a task that hangs in C code, and
-    # leaves in the worker's log where it hung.
-    faulthandler.dump_traceback_later(job.timeout, exit=True, file=sys.__stderr__ or sys.stderr)
-    try:
-        return attempt(problem, config, task_id, block)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _stuck(what: str, there: str, here: str, seconds: float) -> str:
-    return f"{what} did not come from node {there} to {here} within {seconds:.0f} s: {_PASSAGE}"
-
-
-def _not_installed(module: str, origins: Mapping[str, str]) -> str:
-    what = origins.get(module.partition(".")[0], "the distribution that has it")
-    return f"node {own_address()} has no module {module!r}: install {what} there, and on every node"
 
 
 def _locations(ray: Any, references: list[Any]) -> dict[Any, dict[str, Any]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Basin, Dynamics
+from trainers.optimizers.base import UpdateRule
 from tuning.analysis.judgements import share, unstable_share
 from tuning.report.labels import PALETTE
 from tuning.report.model import Report, Status
@@ -18,10 +19,21 @@ from tuning.spec.job import JobSpec
 from tuning.spec.search_space import LEARNING_RATE
 from tuning.tracking import Run
 from tuning.trial.result import Restarts, SettingResult
-from tuning.trial.setting import Role
+from tuning.trial.setting import Role, Setting
 from tuning.trial.task import sharpness_limit
 
-__all__ = ["median_loss", "optimizer_colour", "report_run", "setting_run"]
+__all__ = [
+    "curves_of",
+    "median_loss",
+    "name_of",
+    "optimizer_colour",
+    "params_of",
+    "report_run",
+    "setting_run",
+]
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 _MOST_TAG_CHARACTERS = 4000
 # Of each curve. A point costs MLflow 0.1 ms, three curves of all 105 checkpoints what training
@@ -42,7 +54,7 @@ def setting_run(
             when the job ends they are renewed, and `status` with them.
     """
     setting, table = result.setting, result.restarts
-    rule, total = spec.search.rules[setting.optimizer], len(result.restarts)
+    rule = spec.search.rules[setting.optimizer]
     doing, where = (
         Counter(table.dynamics.tolist()),
         Counter(str(b) for b in basins if b is not None),
@@ -76,26 +88,15 @@ def setting_run(
         if loss > 0:
             metrics["log10_loss"] = float(np.log10(loss))  # the UI's scatters have no log axis
     shown = result.curves.thinned(_MOST_POINTS)
-    curves = _curves("loss", shown.steps, shown.quantiles())
+    curves = curves_of("loss", shown.steps, shown.quantiles())
     if result.sharpness is not None:
         metrics["sharpness_limit"] = sharpness_limit(setting, spec)
         steps, quantiles = result.sharpness.quantiles(_MOST_POINTS)
-        curves |= _curves("sharpness", steps, quantiles)
+        curves |= curves_of("sharpness", steps, quantiles)
     return Run(
         key=f"{job_id}/{setting.number}",
-        name=f"{rule.label} lr={setting.learning_rate:.4g}"
-        + ("" if setting.role is Role.SEARCH else f" ({setting.role})"),
-        params={
-            "optimizer": rule.name,
-            **setting.hyperparameters,
-            **rule.hyperparameters,
-            "restarts": total,
-            "first_restart": starts[0],
-            "steps": spec.training.steps,
-            "batch_size": spec.training.batch_size or "full",
-            "problem": spec.problem.name,
-            "seed": spec.seed,
-        },
+        name=name_of(setting, rule),
+        params=params_of(setting, spec),
         tags={
             "optimizer": rule.label,
             "outcome": outcome.value,
@@ -115,6 +116,28 @@ def setting_run(
     )
 
 
+def name_of(setting: Setting, rule: UpdateRule) -> str:
+    """Of its run, as the UI shows it."""
+    role = "" if setting.role is Role.SEARCH else f" ({setting.role})"
+    return f"{rule.label} lr={setting.learning_rate:.4g}{role}"
+
+
+def params_of(setting: Setting, spec: JobSpec) -> dict[str, str | float | int]:
+    """Of its run."""
+    rule = spec.search.rules[setting.optimizer]
+    return {
+        "optimizer": rule.name,
+        **setting.hyperparameters,
+        **rule.hyperparameters,
+        "restarts": len(setting.starts),
+        "first_restart": setting.starts[0],
+        "steps": spec.training.steps,
+        "batch_size": spec.training.batch_size or "full",
+        "problem": spec.problem.name,
+        "seed": spec.seed,
+    }
+
+
 def median_loss(table: Restarts) -> float | None:
     """Where the median restart ended, as the report has it; None where half of them diverged."""
     ends = np.where(table.diverged, np.inf, table.loss)
@@ -128,8 +151,8 @@ def optimizer_colour(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-def _curves(
-    what: str, steps: NDArray[np.int64], quantiles: NDArray[np.float64]
+def curves_of(
+    what: str, steps: Sequence[int] | IntArray, quantiles: Sequence[Sequence[float]] | FloatArray
 ) -> dict[str, list[tuple[int, float]]]:
     """The three `quantiles` (3, K) of `what` at `steps` (K,), without what is not finite."""
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from trainers import Problem, ProblemFailed
 from tuning import tracking
@@ -17,6 +18,7 @@ from tuning.jobs.base import Job
 from tuning.report.model import Report
 from tuning.runner.mlflow_description import Ending, LiveDescription
 from tuning.runner.mlflow_projection import setting_run
+from tuning.runner.mlflow_under_way import SettingsUnderWay
 from tuning.runner.outputs import (
     note_place,
     report_of,
@@ -185,12 +187,14 @@ def _train(
     plan = JobPlan(spec, *numbers)
     complete = bool(before) and not JobPlan(spec, *numbers).begin(before)
     running = RunningLabels(known, spec.thresholds)
+    under_way = SettingsUnderWay(job.id, spec, tracker)
 
     if before:
         live.told(running.of(before).results)
 
     def told(results: list[SettingResult]) -> None:
         added = results[-1].setting
+        under_way.told(added.number)
         labels = running.of(results)
         live.told(labels.results)
         if added.role is Role.PROBE:
@@ -206,6 +210,7 @@ def _train(
     with contextlib.closing(maker.make_pool(problem, config, spec.cluster)) as pool:
         try:
             with patiently():
+                listener = replace(listener, under_way=under_way.heard)
                 return run_loop(spec, plan, pool, store, told, listener)
         except ProblemFailed as error:
             store.hold()  # raises if somebody has taken over: then the failure is theirs to find
@@ -215,6 +220,8 @@ def _train(
                 failing(error)
             job.write(files.FAILURE, f"{error}\n")
             raise
+        finally:
+            under_way.ended()
 
 
 def _wait_for(

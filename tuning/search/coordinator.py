@@ -111,6 +111,11 @@ class Coordinator:
         self._halted = True
         return list(self._end())
 
+    def setting(self, number: int) -> Setting | None:
+        """The setting of this number, if it is tried now."""
+        work = self._open.get(number)
+        return None if work is None else work.setting
+
     @property
     def awaited(self) -> set[TaskId]:
         """The tasks whose events are still to come."""

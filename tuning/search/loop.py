@@ -19,6 +19,7 @@ from tuning.search.records import results_of, to_record
 from tuning.spec.job import JobSpec
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.result import SettingResult
+from tuning.trial.setting import Setting
 
 __all__ = [
     "Announce",
@@ -95,14 +96,14 @@ class Listeners:
         announce: a line when something has gone wrong.
         heartbeat: called every few seconds as long as somebody is at work; may raise to end that.
         asked_to_end: whether to begin nothing new, and end with what is in flight.
-        task_progress: how far one task is, where the pool says so.
+        under_way: how far one task of a setting is, where the pool says so.
     """
 
     progress: Listener = ignore
     announce: Announce = ignore
     heartbeat: Callable[[], None] = lambda: None
     asked_to_end: Callable[[], bool] = lambda: False
-    task_progress: Callable[[TaskProgress], None] = ignore
+    under_way: Callable[[Setting, TaskProgress], None] = lambda *_: None
 
 
 def run_loop(
@@ -215,7 +216,8 @@ class _Loop:
         news = []
         for event in events:
             if isinstance(event, TaskProgress):
-                self.listeners.task_progress(event)
+                if (setting := self.core.setting(event.task_id.number)) is not None:
+                    self.listeners.under_way(setting, event)
                 continue
             self._running -= 1
             if isinstance(event, Done):

@@ -16,9 +16,10 @@ from tuning.spec.job import read_spec
 from tuning.spec.search_space import LEARNING_RATE
 from tuning.testing import problems
 from tuning.testing.problems import Bowl, Leaving, Raising, Threads, of_a_script
+from tuning.trial.curves import checkpoints
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Block, Role, Setting
-from tuning.trial.task import TrainingConfig, checkpoints
+from tuning.trial.task import TrainingConfig
 
 __all__ = [
     "CONFIG",

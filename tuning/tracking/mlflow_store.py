@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-import math
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from http.client import IncompleteRead
-from itertools import takewhile, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from shutil import copytree
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tuning.tracking.address import sqlite_file
 from tuning.tracking.artifacts import PROXIED, artifact_place
-from tuning.tracking.run import DIGEST_TAG, KEY_TAG, Run
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
+from tuning.tracking.mlflow_values import chunks, last_step, metrics_of, milliseconds, scalars
+from tuning.tracking.run import DIGEST_TAG, KEY_TAG, UNDER_WAY_TAG, Run
 
 __all__ = ["ENVIRONMENT", "Store", "check_port", "is_transient", "mlflow_errors", "quiet"]
-
-T = TypeVar("T")
 
 # MLflow takes at most 1000 items in a batch, 100 params among them.
 BATCH_METRICS, BATCH_PARAMS = 900, 100
@@ -39,6 +34,7 @@ ENVIRONMENT = {
 }
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 PORT_CHECK_SECONDS = 5.0
+_NOTE = "mlflow.note.content"
 NOT_NOW = ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED")
 
 
@@ -46,6 +42,7 @@ class _StoredRun(NamedTuple):
     run_id: str
     digest: str | None
     finished: bool
+    last: int = -1  # step that was logged, while it is under way
 
 
 class Store:
@@ -71,12 +68,16 @@ class Store:
         self._jobs.clear()
 
     def write(self, run: Run) -> bool:
-        """Make MLflow hold `run`, once and complete. Returns True."""
+        """Make MLflow hold `run`, once and complete, or so far as it is. Returns True."""
         # Put back when all is done: after a failure nobody knows what MLflow has, so look again.
         held = self._jobs.pop(run.job, None)
         if held is None:
             held = self._search(run.job)
         old = held.get(run.key)
+        if run.under_way:
+            held[run.key] = self._go_on(run, old)
+            self._jobs[run.job] = held
+            return True
         if old and old.digest != run.digest and not _can_be_completed(old, run):
             self._client.delete_run(old.run_id)
             old = None
@@ -88,6 +89,26 @@ class Store:
         self._jobs[run.job] = held
         return True
 
+    def drop(self, key: str) -> bool:
+        """Have no run with this key. Returns True."""
+        if (run_id := self.run_id(key)) is not None:
+            self._client.delete_run(run_id)
+            del self._jobs[key.partition("/")[0]][key]
+        return True
+
+    def _go_on(self, run: Run, old: _StoredRun | None) -> _StoredRun:
+        """Log what is new of a run that is under way."""
+        if old is None:
+            run_id = self._begin(run)
+            self._params_and_metrics(run, run_id)
+        else:
+            run_id = old.run_id
+            new = [metric for metric in metrics_of(run) if metric.step > old.last]
+            if new:
+                self._client.log_batch(run_id, new)
+            self._client.set_tag(run_id, _NOTE, run.note or "")
+        return _StoredRun(run_id, run.digest, False, last_step(run))
+
     def _complete(self, run: Run, run_id: str) -> None:
         """A tenth of what writing it anew costs, and most that change when a job ends need no
         more."""
@@ -95,21 +116,12 @@ class Store:
 
         # The digest is one of them, so that what an outage interrupts is done again.
         tags = [RunTag(name, value) for name, value in run.all_tags().items()]
-        self._client.log_batch(run_id, _scalars(run.late, run.seconds[0]), tags=tags)
+        self._client.log_batch(run_id, scalars(run.late, run.seconds[0]), tags=tags)
 
     def _write(self, run: Run, run_id: str | None) -> str:
-        from mlflow.entities import Param
-
-        start, end = map(_milliseconds, run.seconds)
         if run_id is None:
-            created = self._client.create_run(self.experiment_id, start, run.all_tags())
-            run_id = str(created.info.run_id)
-        params = [Param(name, value) for name, value in run.all_params().items()]
-        batches = zip_longest(
-            _chunks(_metrics(run), BATCH_METRICS), _chunks(params, BATCH_PARAMS), fillvalue=()
-        )
-        for some_metrics, some_params in batches:
-            self._client.log_batch(run_id, some_metrics, some_params)
+            run_id = self._begin(run)
+        self._params_and_metrics(run, run_id)
         if run.files:
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in run.files.items():
@@ -117,8 +129,23 @@ class Store:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content.encode() if isinstance(content, str) else content)
                 self._keep(run_id, folder)
-        self._client.set_terminated(run_id, "FINISHED", end)
+        self._client.set_terminated(run_id, "FINISHED", milliseconds(run.seconds[1]))
         return run_id
+
+    def _begin(self, run: Run) -> str:
+        start = milliseconds(run.seconds[0])
+        created = self._client.create_run(self.experiment_id, start, run.all_tags())
+        return str(created.info.run_id)
+
+    def _params_and_metrics(self, run: Run, run_id: str) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(name, value) for name, value in run.all_params().items()]
+        batches = zip_longest(
+            chunks(metrics_of(run), BATCH_METRICS), chunks(params, BATCH_PARAMS), fillvalue=()
+        )
+        for some_metrics, some_params in batches:
+            self._client.log_batch(run_id, some_metrics, some_params)
 
     def _keep(self, run_id: str, folder: str) -> None:
         """Keep what is in `folder` as artifacts of a run."""
@@ -147,7 +174,8 @@ class Store:
 
     def _search(self, job: str) -> dict[str, _StoredRun]:
         """The job's runs. Where two have one key (a `create_run` was carried out after its caller
-        had given up), one that is finished stays and the rest are deleted."""
+        had given up), one that is finished stays and the rest are deleted; so are those that were
+        under way, perhaps under another coordinator."""
         found: dict[str, _StoredRun] = {}
         surplus: list[_StoredRun] = []
         wanted = f"tags.`{KEY_TAG}` LIKE '{job}/%'"
@@ -157,6 +185,9 @@ class Store:
                 key, digest = run.data.tags[KEY_TAG], run.data.tags.get(DIGEST_TAG)
                 other = found.get(key)
                 held = _StoredRun(run.info.run_id, digest, run.info.status == "FINISHED")
+                if UNDER_WAY_TAG in run.data.tags:
+                    surplus.append(held)
+                    continue
                 if other:
                     held, useless = (other, held) if other.finished else (held, other)
                     surplus.append(useless)
@@ -221,33 +252,6 @@ def _create_tables(uri: str) -> None:
         address, mark, options = uri.partition("?")
         MlflowClient(tracking_uri=f"{address}.unfinished{mark}{options}")
         unfinished.replace(file)
-
-
-def _metrics(run: Run) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    start, end = map(_milliseconds, run.seconds)
-    last = max((step for curve in run.curves.values() for step, _ in curve), default=0) or 1
-    return _scalars({**run.metrics, **run.late}, run.seconds[0]) + [
-        Metric(name, float(value), start + (end - start) * int(step) // int(last), int(step))
-        for name, curve in run.curves.items()
-        for step, value in takewhile(lambda point: math.isfinite(point[1]), curve)
-    ]
-
-
-def _scalars(values: Mapping[str, float], when: float) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    date = _milliseconds(when)
-    return [Metric(n, float(v), date, 0) for n, v in values.items() if math.isfinite(v)]
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(1000 * seconds)
-
-
-def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    return [items[first : first + size] for first in range(0, len(items), size)]
 
 
 def quiet() -> AbstractContextManager[None]:

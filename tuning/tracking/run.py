@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-__all__ = ["DIGEST_TAG", "KEY_TAG", "NOT_FINITE_TAG", "Run"]
+__all__ = ["DIGEST_TAG", "KEY_TAG", "NOT_FINITE_TAG", "UNDER_WAY_TAG", "Run"]
 
 KEY_TAG = "surefoot.key"
+UNDER_WAY_TAG = "surefoot.under_way"
 DIGEST_TAG = "surefoot.digest"
 NOT_FINITE_TAG = "surefoot.not_finite"
 
@@ -21,6 +22,7 @@ PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 8000
 _DIGITS = 16
 # What is kept in tags: MLflow's metrics, params and artifacts stay as they are.
 _CHANGEABLE = ("tags", "name", "colour", "note")
+_NOT_IN_DIGEST = ("late", "under_way")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Run:
         metrics: scalars, logged at step 0; one that is not finite is left out.
         late: likewise, those that are known when all runs are: a run that MLflow has without them
             gets them beside the rest.
+        under_way: of something that goes on: it is put again and again, each time with longer
+            curves, until it is dropped (`Tracker.drop`).
         curves: metric -> (step, value), at most 200 points each; one ends before its first value
             that is not finite. The tag `surefoot.not_finite` names what was left out or cut.
         seconds: start and end, Unix time. Points in between are dated in proportion to their step,
@@ -55,6 +59,7 @@ class Run:
     note: str | None = None
     files: Mapping[str, bytes | str] = field(default_factory=dict)
     late: Mapping[str, float] = field(default_factory=dict)
+    under_way: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", self.key):
@@ -70,7 +75,9 @@ class Run:
         can; and `late`, nothing without any."""
         changed = [getattr(self, name) for name in _CHANGEABLE]
         fixed = [
-            getattr(self, f.name) for f in fields(self) if f.name not in (*_CHANGEABLE, "late")
+            getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in (*_CHANGEABLE, *_NOT_IN_DIGEST)
         ]
         late = _digest(self.late) if self.late else ""
         return _digest([sorted(self.tags), fixed]) + _digest(changed) + late
@@ -91,6 +98,7 @@ class Run:
             KEY_TAG: self.key,
             DIGEST_TAG: self.digest,
             NOT_FINITE_TAG: not_finite,
+            UNDER_WAY_TAG: "true" if self.under_way else None,
             "mlflow.runName": self.name,
             "mlflow.runColor": self.colour,
             "mlflow.note.content": self.note,

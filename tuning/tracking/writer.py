@@ -62,7 +62,7 @@ class Tracker:
         self._stop = threading.Event()
         # The condition guards what follows.
         self._changed = threading.Condition()
-        self._waiting: dict[str, Run] = {}
+        self._waiting: dict[str, Run | None] = {}  # None: to be dropped
         self._description: tuple[str, Description] | None = None
         self._writing = False
         self._anew = False
@@ -84,12 +84,19 @@ class Tracker:
 
     def put(self, run: Run) -> None:
         """Have `run` written, in place of any other with its key. Returns at once; when the queue
-        is full the run is only remembered as missing."""
+        is full the run is only remembered as missing, or forgotten if it is under way."""
         with self._changed:
-            self._missing[run.key] = run.digest
+            if not run.under_way:
+                self._missing[run.key] = run.digest
             if run.key in self._waiting or len(self._waiting) < self._capacity:
                 self._waiting[run.key] = run
                 self._changed.notify_all()
+
+    def drop(self, key: str) -> None:
+        """Have the run with this key, which was under way, deleted. Returns at once."""
+        with self._changed:
+            self._waiting[key] = None
+            self._changed.notify_all()
 
     def reconcile(self, runs: Iterable[Run], timeout: float = RECONCILE_SECONDS) -> None:
         """`put` each of `runs`, waiting for room in the queue up to `timeout` seconds in all, but
@@ -177,6 +184,9 @@ class Tracker:
                     if self._anew:
                         self._anew = False
                         store.forget()
+                    if isinstance(run, str):
+                        self._persist(f"the end of run {run}", partial(store.drop, run))
+                        continue
                     if not isinstance(run, Run):
                         self._persist("the description", partial(self._describe, store, *run))
                         continue
@@ -194,7 +204,8 @@ class Tracker:
         self._pointed_to = store.run_id(key)
         return store.describe(description(store.experiment_id, self._pointed_to))
 
-    def _next(self) -> Run | tuple[str, Description] | None:
+    def _next(self) -> Run | str | tuple[str, Description] | None:
+        """A run to write, the key of one to drop, or a description."""
         with self._changed:
             self._writing = False
             self._changed.notify_all()
@@ -205,7 +216,8 @@ class Tracker:
                 return None
             self._writing = True
             if self._waiting:
-                return self._waiting.pop(next(iter(self._waiting)))
+                key = next(iter(self._waiting))
+                return self._waiting.pop(key) or key
             described, self._description = self._description, None
             return described
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curves", "SharpnessHistory"]
+__all__ = ["Curves", "SharpnessHistory", "checkpoints", "quantiles", "spread"]
 
 FloatArray = NDArray[np.float64]
 _LEVELS = (0.1, 0.5, 0.9)
@@ -41,7 +41,7 @@ class Curves:
 
     def thinned(self, most: int) -> Curves:
         """At most `most` of the checkpoints, the first and the last among them."""
-        shown = _spread(len(self.steps), most)
+        shown = spread(len(self.steps), most)
         return Curves(self.steps[shown], self.losses[shown], self.lowest[shown])
 
     def quantiles(self, levels: tuple[float, ...] = _LEVELS) -> FloatArray:
@@ -49,7 +49,7 @@ class Curves:
 
         NaN where a quantile is infinite: a curve ends where that part of the restarts diverged.
         """
-        return _quantiles(self.losses, levels)
+        return quantiles(self.losses, levels)
 
     def steps_to(self, target: float) -> FloatArray:
         """(R,): the first checkpoint at which a restart had reached `target`; infinite if never."""
@@ -98,8 +98,8 @@ class SharpnessHistory:
     def quantiles(self, most: int = _MOST_POINTS) -> tuple[NDArray[np.int64], FloatArray]:
         """At most `most` of the steps (K',), the first and the last among them, and there the 10,
         50 and 90 % quantiles over the restarts (3, K'), of the kind that `Curves.quantiles` has."""
-        shown = _spread(len(self.steps), most)
-        return self.steps[shown], _quantiles(self.values[shown], _LEVELS)
+        shown = spread(len(self.steps), most)
+        return self.steps[shown], quantiles(self.values[shown], _LEVELS)
 
     def to_json(self) -> dict[str, Any]:
         """As `Curves.to_json`."""
@@ -112,12 +112,21 @@ class SharpnessHistory:
         return cls(steps, _unpacked(value["values"], len(steps)))
 
 
-def _spread(count: int, most: int) -> NDArray[np.intp]:
+def checkpoints(steps: int) -> NDArray[np.int64]:
+    """At most 105 steps at which losses are kept, 0 and `steps` among them: half of them evenly
+    spaced, half on a logarithmic scale."""
+    even = np.linspace(0, steps, min(steps, 60) + 1)
+    log = np.geomspace(1, steps, 45)
+    return np.unique(np.concatenate([even, log]).round().astype(np.int64))
+
+
+def spread(count: int, most: int) -> NDArray[np.intp]:
     """At most `most` of the indices below `count`, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
 
-def _quantiles(table: NDArray[np.float32], levels: tuple[float, ...]) -> FloatArray:
+def quantiles(table: NDArray[np.float32], levels: tuple[float, ...] = _LEVELS) -> FloatArray:
+    """(len(levels), K) of a table (K, R); see `Curves.quantiles`."""
     infinite = np.where(np.isnan(table), np.inf, table.astype(np.float64))
     ordered = np.quantile(infinite, levels, axis=1, method="inverted_cdf")
     return np.where(np.isfinite(ordered), ordered, np.nan)

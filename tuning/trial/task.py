@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from trainers import Problem, Thresholds, Trajectories, classify, starts, train
 from trainers.optimizers.base import UpdateRule
+from trainers.training import Recorder
 from tuning.spec.job import JobSpec
+from tuning.trial.curves import checkpoints
 from tuning.trial.one_thread import one_thread
 from tuning.trial.result import BlockResult, Curves, Restarts, SharpnessHistory
 from tuning.trial.setting import Block, Setting
 
 __all__ = [
     "TrainingConfig",
-    "checkpoints",
     "most_restarts",
     "run_task",
     "sharpness_limit",
@@ -32,6 +35,7 @@ _TASK_SECONDS = 1.0
 _FLOPS_PER_SECOND = 1e10
 _LEAST_RESTARTS = 2
 _CLASSIFYING = 2.5  # training and classifying, in trainings
+_UNWATCHED: AbstractContextManager[Recorder | None] = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,13 @@ def split_into_tasks(
     return tasks
 
 
-def checkpoints(steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """At most 105 steps at which losses are kept, 0 and `steps` among them: half of them evenly
-    spaced, half on a logarithmic scale."""
-    even = np.linspace(0, steps, min(steps, 60) + 1)
-    log = np.geomspace(1, steps, 45)
-    return np.unique(np.concatenate([even, log]).round().astype(np.int64))
-
-
 def train_block(
-    problem: Problem, config: TrainingConfig, block: Block, *, record_path: bool = False
+    problem: Problem,
+    config: TrainingConfig,
+    block: Block,
+    *,
+    record_path: bool = False,
+    recorders: Sequence[Recorder] = (),
 ) -> Trajectories:
     """Train the starts of `block`: R rows, in their order."""
     return train(
@@ -124,14 +125,23 @@ def train_block(
         record_path=record_path,
         diverged=config.thresholds.diverged,
         sharpness_every=config.sharpness_every,
+        recorders=recorders,
     )
 
 
-def run_task(problem: Problem, config: TrainingConfig, block: Block) -> BlockResult:
+def run_task(
+    problem: Problem,
+    config: TrainingConfig,
+    block: Block,
+    watch: AbstractContextManager[Recorder | None] = _UNWATCHED,
+) -> BlockResult:
     """Train and classify `block` on one BLAS thread: more would change the rounding."""
     with one_thread():
         begin = time.perf_counter()
-        run = train_block(problem, config, block)
+        with watch as recorder:
+            run = train_block(
+                problem, config, block, recorders=() if recorder is None else (recorder,)
+            )
         middle = time.perf_counter()
         outcomes = classify(problem, run, config.thresholds)
         held_out = problem.validation_loss(run.weights)

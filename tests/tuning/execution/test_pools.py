@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ray.exceptions import OwnerDiedError
+from ray.experimental.internal_kv import _internal_kv_list
 
 import tuning
 from tests.support.plugins import install, on_path
+from tests.support.simulated_study import BAND
 from trainers import get_problem
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
@@ -25,8 +27,18 @@ from tuning.execution.ray_pool import RayPool
 from tuning.execution.ray_session import ONE_THREAD
 from tuning.search.loop import Progress
 from tuning.testing import POOL_CHECKS, OpenPool
-from tuning.testing.pools import CONFIG, RESTARTS, STEPS, carry_out, collect, facts, task
+from tuning.testing.pools import (
+    CONFIG,
+    PATIENCE_SECONDS,
+    RESTARTS,
+    STEPS,
+    carry_out,
+    collect,
+    facts,
+    task,
+)
 from tuning.testing.problems import Bowl
+from tuning.trial.watch import LossBand
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -63,6 +75,19 @@ class Deadly(DoubleWell):
         return super().loss_and_gradient(w, *batch)
 
 
+class Patient(Bowl):
+    """Trains for 14 seconds, and is judged at once."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
+        self.calls += 1
+        if self.calls <= STEPS:
+            time.sleep(14.0 / STEPS)
+        return super().loss_and_gradient(w, *batch)
+
+
 # ------------------------------------------------------------------------------ every pool
 
 
@@ -81,7 +106,7 @@ class Telling(InProcessPool):
 
     def wait(self, timeout: float) -> list[Event]:
         ended = super().wait(timeout)
-        return [e for end in ended for e in (TaskProgress(end.task_id, STEPS // 2), end)]
+        return [e for end in ended for e in (TaskProgress(end.task_id, BAND), end)]
 
 
 @pytest.mark.parametrize("check", POOL_CHECKS, ids=lambda check: check.__name__)
@@ -100,6 +125,38 @@ def test_workers_start_with_one_thread() -> None:
     pool.close()
     assert isinstance(event, Done)
     assert event.result.restarts.validation_loss.tolist() == [float(len(ONE_THREAD))] * RESTARTS
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_task_that_takes_long_says_how_far_it_is() -> None:
+    pool = RayPool(Patient(), CONFIG)
+    for number in range(2):
+        pool.submit(TaskId(number, 0), task(number))
+    told: dict[TaskId, list[LossBand]] = {TaskId(number, 0): [] for number in range(2)}
+    ended: dict[TaskId, Done] = {}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(ended) < 2:
+        assert time.monotonic() < deadline, told
+        for event in pool.wait(0.5):
+            if isinstance(event, TaskProgress):
+                assert event.task_id not in ended
+                told[event.task_id].append(event.losses)
+            else:
+                assert isinstance(event, Done)
+                ended[event.task_id] = event
+    for task_id, bands in told.items():
+        steps, whole = [band.steps[-1] for band in bands], ended[task_id].result.curves.thinned(36)
+        assert len(bands) >= 1
+        assert steps == sorted(set(steps))  # what was told once is not told again
+        assert bands[-1].restarts == RESTARTS
+        known = whole.quantiles()[:, : len(bands[-1].steps)].tolist()
+        assert bands[-1].quantiles == tuple(map(tuple, known))
+    name = pool._heard.name
+    assert _internal_kv_list(name, namespace="surefoot")
+    time.sleep(2.1)
+    pool.wait(0.1)
+    assert not _internal_kv_list(name, namespace="surefoot")  # what has ended is forgotten there
+    pool.close()
 
 
 @pytest.mark.usefixtures("ray")

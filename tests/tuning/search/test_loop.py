@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.inline_jobs import new_store
+from tests.support.simulated_study import BAND
 from trainers import ProblemFailed
 from tuning.errors import Unreachable
 from tuning.execution.base import Event, Lost, TaskId, TaskProgress
@@ -101,18 +102,21 @@ def test_progress_of_a_task_is_passed_on_and_changes_nothing(
 ) -> None:
     class Telling(Losing):
         def wait(self, timeout: float) -> list[Event]:
-            return [e for end in super().wait(timeout) for e in (TaskProgress(end.task_id, 1), end)]
+            return [
+                e for end in super().wait(timeout) for e in (TaskProgress(end.task_id, BAND), end)
+            ]
 
-    heard: list[TaskProgress] = []
+    heard: list[tuple[int, TaskProgress]] = []
     answers = []
     for name, pool in (("silent", Losing(1, clock)), ("telling", Telling(1, clock))):
         store = new_store(tmp_path, name)
         plan = JobPlan(SPEC, SPEC.make_problem().flops(), None)
-        listeners = Listeners(task_progress=heard.append)
+        listeners = Listeners(under_way=lambda s, event: heard.append((s.number, event)))
         results = run_loop(SPEC, plan, pool, store, lambda _: None, listeners)
         answers.append([(r.setting, r.restarts.loss.tolist()) for r in results])
     assert answers[0] == answers[1]
-    assert [event.task_id for event in heard] == [task_id for task_id, _ in pool.given]
+    assert [event.task_id for _, event in heard] == [task_id for task_id, _ in pool.given]
+    assert all(number == event.task_id.number for number, event in heard)
 
 
 def test_a_database_that_is_away_is_waited_for(

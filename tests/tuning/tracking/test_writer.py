@@ -124,6 +124,41 @@ def points(file: Path, run_id: str, metric: str) -> list[tuple[int, float]]:
     return sorted((point.step, point.value) for point in history)
 
 
+def test_a_run_that_is_under_way_grows_and_is_dropped(
+    file: Path, tracker: Callable[..., Tracker]
+) -> None:
+    one, other = tracker(), make_run(1)
+    whole = make_run(key="xor-1/0.training", under_way=True)
+    one.put(other)
+    for count in (2, 3, 5):
+        curves = {name: list(curve)[:count] for name, curve in whole.curves.items()}
+        one.put(replace(whole, curves=curves, note=f"{count} points"))
+        assert one.wait(PATIENCE)
+        found = held(file)[whole.key]
+        assert (found.info.status, found.info.end_time) == ("RUNNING", None)
+        assert found.data.tags["mlflow.note.content"] == f"{count} points"
+        assert points(file, found.info.run_id, "loss/p50") == curves["loss/p50"]
+        assert points(file, found.info.run_id, "trapped") == [(0, 0.25)]
+    one.drop(whole.key)
+    one.drop("xor-1/7.training")  # one that never was
+    assert one.close(PATIENCE) == []
+    assert list(held(file)) == [other.key]
+
+
+def test_a_run_that_was_under_way_when_its_writer_was_killed_is_gone(
+    file: Path, tracker: Callable[..., Tracker]
+) -> None:
+    killed = tracker()
+    killed.put(make_run(key="xor-1/0.training", under_way=True))
+    killed.put(make_run(1))
+    assert killed.wait(PATIENCE)
+    assert len(held(file)) == 2
+    one = tracker()
+    one.put(make_run(2))
+    assert one.close(PATIENCE) == []
+    assert set(held(file)) == {"xor-1/1", "xor-1/2"}
+
+
 def check_complete(file: Path, run: Run) -> None:
     """MLflow holds all of `run`, each point once."""
     found = held(file)[run.key]
