@@ -92,7 +92,15 @@ def run_job(
             if heartbeat is not None:
                 heartbeat()
 
-        listener = Listeners(listen or ignore, announce or ignore, check, lambda: heard.asked)
+        last = Progress((), 0, 0, 0.0, 0)
+
+        def progress(now: Progress) -> None:
+            nonlocal last
+            last = now
+            if listen is not None:
+                listen(now)
+
+        listener = Listeners(progress, announce or ignore, check, lambda: heard.asked)
 
         @contextlib.contextmanager
         def patiently() -> Iterator[None]:
@@ -130,7 +138,9 @@ def run_job(
         def writing(what: str, done: int, detail: str = "") -> None:
             spent = time.monotonic() - begin
             step = Writing(what, done, _WRITING_STEPS, detail)
-            listener.progress(Progress(results, 0, 0, spent, 0, finished=True, writing=step))
+            progress(
+                replace(last, told=results, seconds=spent, finished=True, news=(), writing=step)
+            )
 
         writing("the report", 0)
         saved = saved_facts(job) if len(results) == len(before) else None
