@@ -48,7 +48,9 @@ def test_a_task_that_hangs_is_killed_and_tried_again(client: Client) -> None:
     client.write("", "hangs.marks/hang")
     job_id = client.submit(file)
     client.wait(job_id)
-    assert "a task was lost" in client.lines(job_id)
+    lines = client.lines(job_id)
+    assert "a task was lost" in lines
+    assert "raise cluster.task_timeout = 2." in lines
     assert client.answer(job_id) == client.here(file)
 
 

@@ -104,7 +104,9 @@ class RayPool(Pool):
         )
         self._queue: deque[tuple[TaskId, Block]] = deque()
         self._running: dict[Any, tuple[TaskId, float]] = {}
-        self._arriving: dict[Any, tuple[TaskId, float]] = {}  # ended, and their results on the way
+        # Those that have ended, and whose results are on the way: which, how long they took, since
+        # when.
+        self._arriving: dict[Any, tuple[TaskId, float, float]] = {}
         # When they were asked for; slots, those free then, those free also the time before.
         self._resources = (0.0, 0, 0, 0)
         if isinstance(workers, OnThisMachine):
@@ -155,7 +157,9 @@ class RayPool(Pool):
             if ended:  # whatever else has ended by now
                 ended, _ = wait(num_returns=len(running), timeout=0)
             for reference in ended:
-                self._arriving[reference] = (self._running.pop(reference)[0], time.monotonic())
+                task_id, began = self._running.pop(reference)
+                now = time.monotonic()
+                self._arriving[reference] = (task_id, now - began, now)
             timeout = _ARRIVAL_SECONDS
         events = [*self._arrived(timeout), *self._overdue()]
         return [*self._heard.of(task_id for task_id, _ in self._running.values()), *events]
@@ -167,7 +171,7 @@ class RayPool(Pool):
         here, late = self._ray.wait(arriving, num_returns=len(arriving), timeout=timeout)
         events: list[Event] = [self._event(reference) for reference in here]
         for reference in late:
-            task_id, since = self._arriving[reference]
+            task_id, _, since = self._arriving[reference]
             if time.monotonic() - since > self._transfer:
                 del self._arriving[reference]
                 why = stuck("its result", node_of(reference), self._job.address, self._transfer)
@@ -210,7 +214,7 @@ class RayPool(Pool):
         return self._cluster.share.limit(slots, free, len(self._running))
 
     def _event(self, reference: Any) -> Outcome:
-        task_id, _ = self._arriving.pop(reference)
+        task_id, took, _ = self._arriving.pop(reference)
         errors = self._ray.exceptions
         try:
             event: Outcome = self._ray.get(reference)
@@ -220,7 +224,10 @@ class RayPool(Pool):
             unfit = isinstance(error, errors.RayTaskError)
             if unfit and not isinstance(error, errors.ObjectLostError):
                 return Failed(task_id, str(error))
-            return Lost(task_id, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            why = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            if isinstance(error, errors.WorkerCrashedError) and took >= self._timeout:
+                why += f" If its task takes longer, raise cluster.task_timeout = {self._timeout:g}."
+            return Lost(task_id, why)
         return event
 
     def _overdue(self) -> list[Event]:
