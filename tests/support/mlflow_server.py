@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from tuning.tracking import serve_command
+from tuning.tracking.address import sqlite_address
 
 __all__ = ["PATIENCE", "Server", "wait_until"]
 
@@ -40,7 +41,7 @@ class Server:
 
     def start(self) -> None:
         command, environment = serve_command(
-            f"sqlite:///{self.file}", self._artifacts, "127.0.0.1", self.port
+            sqlite_address(self.file), self._artifacts, "127.0.0.1", self.port
         )
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(

@@ -110,9 +110,9 @@ def _local_rows(home: LocalJobs) -> list[dict[str, Any]]:
     return [
         {
             "id": job.id,
-            "state": (state := job.state).value,
-            "created": job.header["created"],
-            "answer": _answer(job.read(ANSWER), state),
+            "state": "damaged" if job.damage else job.state.value,
+            "created": job.created,
+            "answer": job.damage or _answer(job.read(ANSWER), job.state),
         }
         for job in home.jobs()
     ]

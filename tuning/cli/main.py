@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainers._mask import mask
 from trainers.errors import InvalidInput, ProblemFailed, SurefootError
 from tuning.cli.cluster import CLUSTER_COMMANDS
 from tuning.cli.exit_codes import ExitCode
@@ -189,7 +191,16 @@ def _show(report: Report, job: Job, console: Any, quiet: bool, full: bool) -> No
     if url is not None:
         click.echo(f"MLflow runs: {url.strip()}")
     else:
-        click.echo(f"MLflow runs: experiment {job.id}; see them with: {_command()} ui")
+        click.echo(f"MLflow runs: experiment {job.id}; see them with: {_ui_of(job)}")
+
+
+def _ui_of(job: Job) -> str:
+    """The command that shows the job's runs; MLflow's own if they are in a database elsewhere."""
+    uri, _ = job.tracking
+    if job.spec.tracking.uri is None:
+        return f"{_command()} ui"
+    mlflow = os.path.join(os.path.dirname(_command()), "mlflow")
+    return f"{mlflow} server --backend-store-uri {shlex.quote(mask(uri))} --app-name surefoot"
 
 
 def _command() -> str:

@@ -21,9 +21,10 @@ from tuning.cluster.handle import SubmittedJob, database_at
 from tuning.cluster.launch import MAX_COORDINATORS, launch
 from tuning.cluster.ray_jobs import RayJobs
 from tuning.errors import RayUnreachable
-from tuning.jobs.base import pickled, slug, trials_known
+from tuning.jobs.base import slug, trials_known
 from tuning.jobs.cluster import ClusterJob
 from tuning.jobs.files import BUNDLE, HEADER, PROBLEM
+from tuning.jobs.pickles import pickled
 from tuning.runner.local_api import prepare, sourced
 from tuning.spec.job import JobSpec, folder_of
 

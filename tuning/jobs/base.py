@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,12 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import cloudpickle
-
 from trainers import Problem
 from trainers._suggest import nearest
 from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.files import HEADER, PROBLEM
+from tuning.jobs.pickles import unpickled
 from tuning.jobs.plugins import naming_uninstalled
 from tuning.spec.job import JobSpec, read_spec
 from tuning.storage.file_lease import Holder
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from tuning.jobs.schema import Entry
     from tuning.storage.postgres_lease import PostgresLease
 
-__all__ = ["Job", "Jobs", "State", "pickled", "progress_facts", "slug", "trials_known"]
+__all__ = ["Job", "Jobs", "State", "progress_facts", "slug", "trials_known"]
 
 J = TypeVar("J", bound="Job")
 
@@ -186,6 +184,15 @@ class Job(ABC):
         return header
 
     @property
+    def damage(self) -> str | None:
+        """What is wrong with the header, if anything is, in a line."""
+        try:
+            _ = self.header
+        except InvalidInput as error:
+            return str(error)
+        return None
+
+    @property
     def spec(self) -> JobSpec:
         """The job file, with every default filled in.
 
@@ -202,13 +209,14 @@ class Job(ABC):
             folder, data_file: as in `JobSpec.make_problem`; by default where the job was made.
 
         Raises:
-            InvalidInput: its data are not there any more, or are not the same; or the plug-in that
-                has it is not installed here.
+            InvalidInput: its data are not there any more, or are not the same; its module is not
+                found, or no longer has it; or the plug-in that has it is not installed here.
         """
         stored, header = self.read_bytes(PROBLEM), self.header
         if stored is not None:
-            problem: Problem = cloudpickle.loads(stored)
-            return problem
+            return unpickled(
+                stored, self.id, self.spec.problem.name, folder or Path(header["folder"])
+            )
         with naming_uninstalled(self.id, header.get("plugins", {})):
             problem = self.spec.make_problem(folder or Path(header["folder"]), data_file)
         was = header["problem"].get("data_sha256")
@@ -278,19 +286,3 @@ def trials_known(spec: JobSpec) -> int:
 def slug(name: str) -> str:
     """The beginning of a job's id: its name, without what an id cannot hold."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "job"
-
-
-def pickled(problem: Problem) -> bytes:
-    """A problem that was given as an object, as it is kept with its job.
-
-    Raises:
-        InvalidInput: it cannot be pickled.
-    """
-    try:
-        return bytes(cloudpickle.dumps(problem))
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise InvalidInput(
-            f"problem {type(problem).__name__} cannot be pickled ({why}); it must be, to be kept "
-            "with its job and sent to the workers: leave out what cannot"
-        ) from error

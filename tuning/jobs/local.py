@@ -10,18 +10,22 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers import Problem
+from trainers.data.uri import is_address, masked
 from tuning import tracking
 from tuning.errors import InvalidInput, StudyNotFound
-from tuning.jobs.base import Job, Jobs, State, pickled, progress_facts, slug, trials_known
+from tuning.jobs.base import Job, Jobs, State, progress_facts, slug, trials_known
 from tuning.jobs.files import FAILURE, HEADER, LEASE, PROBLEM, REPORT, STUDY
+from tuning.jobs.pickles import pickled
 from tuning.spec.job import JobSpec
 from tuning.storage.file_lease import Holder, Lease, holder
 from tuning.storage.postgres_lease import PostgresLease
 from tuning.study import StudyStore
+from tuning.tracking.address import sqlite_address
 
 if TYPE_CHECKING:
     from tuning.jobs.cluster import ClusterJob
@@ -101,11 +105,22 @@ class LocalJob(Job):
             return State.DONE
         return State.FAILED if (self.folder / FAILURE).exists() else State.INTERRUPTED
 
-    def write(self, name: str, content: str | bytes) -> None:
+    @property
+    def created(self) -> str:
+        """When it was made, in ISO 8601; where the header is damaged, when that was written."""
+        try:
+            return str(self.header["created"])
+        except InvalidInput:
+            written = (self.folder / HEADER).stat().st_mtime
+            return datetime.fromtimestamp(written, UTC).isoformat()
+
+    def write(self, name: str, content: str | bytes, *, private: bool = False) -> None:
+        """See `Job.write`. `private`: nobody else on this machine may read it."""
         path, data = self.folder / name, content if isinstance(content, bytes) else content.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
+            unfinished.touch(0o600 if private else 0o666)
             unfinished.write_bytes(data)
             unfinished.replace(path)
         except OSError as error:  # of a full disk, which a half-written file would keep full
@@ -170,7 +185,7 @@ class LocalJobs(Jobs[LocalJob]):
     @property
     def tracking_uri(self) -> str:
         """Its address."""
-        return f"sqlite:///{self.mlflow_database}"
+        return sqlite_address(self.mlflow_database)
 
     @property
     def artifacts(self) -> Path:
@@ -214,20 +229,16 @@ class LocalJobs(Jobs[LocalJob]):
                 number += 1
         if content is not None:
             job.write(PROBLEM, content)
-        job.write(
-            HEADER, json.dumps({"spec": spec.model_dump(mode="json"), **header}, indent=2) + "\n"
-        )
+        shown = spec.model_dump(mode="json")
+        text = json.dumps({"spec": shown, **header}, indent=2) + "\n"
+        job.write(HEADER, text, private=_has_credentials(shown))
         return job
 
     def jobs(self) -> list[LocalJob]:
-        """All jobs, the oldest first. A folder without a header was cut off while it was made: no
-        job yet.
-
-        Raises:
-            InvalidInput: a header is damaged; its folder is named.
-        """
-        jobs = [LocalJob(path.parent) for path in self.folder.glob(f"jobs/*/{HEADER}")]
-        return sorted(jobs, key=lambda job: (job.header["created"], job.folder))
+        """All jobs, the oldest first, also those whose header is damaged. A folder without a header
+        was cut off while it was made: no job yet."""
+        jobs = [LocalJob(path.parent) for path in (self.folder / "jobs").glob(f"*/{HEADER}")]
+        return sorted(jobs, key=lambda job: (job.created, job.folder))
 
     def ids(self) -> list[str]:
         return [job.id for job in self.jobs()]
@@ -236,3 +247,10 @@ class LocalJobs(Jobs[LocalJob]):
         folder = self.folder / "jobs" / job_id
         there = "/" not in job_id and os.path.exists(folder / HEADER)
         return LocalJob(folder) if there else None
+
+
+def _has_credentials(value: object) -> bool:
+    """Whether an address in it holds any, as of a database or of data."""
+    if isinstance(value, dict | list):
+        return any(map(_has_credentials, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and is_address(value) and masked(value) != value

@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ from tuning.jobs.local import LocalJob, LocalJobs
 from tuning.jobs.lookup import find_job
 from tuning.report.model import Report
 from tuning.runner.outputs import report_of, run_facts, saved_facts
+from tuning.runner.places import absolute
 from tuning.runner.run import run_job
 from tuning.search.loop import Listener
 from tuning.search.plan import make_search
@@ -60,7 +62,7 @@ def prepare(
         InvalidInput: one line naming what, where and what is valid.
         ProblemFailed: the problem's own code raised, with its traceback.
     """
-    spec = read_spec(source)
+    spec = absolute(read_spec(source), folder_of(source))
     if problem is not None and not isinstance(problem, Problem):
         raise InvalidInput(
             f"problem is a {type(problem).__name__}; it must be a trainers.Problem, or a name"
@@ -239,10 +241,15 @@ def load_report(job: str | Job, *, home: str | Path | None = None) -> Report:
     saved = saved_facts(found)
     run = saved or run_facts(found, results, 0.0)
     # Only a picture of one weight needs the problem, whose data or module may be gone by now.
-    drawn = found.header["problem"]["parameters"] == 1
-    return report_of(
-        found, found.make_problem() if drawn else None, results, run, done=saved is not None
-    )
+    problem: Problem | None = None
+    lacking: tuple[str, ...] = ()
+    if found.header["problem"]["parameters"] == 1:
+        try:
+            problem = found.make_problem()
+        except InvalidInput as error:
+            lacking = (f"The paths over J(w) are not drawn: {error}.",)
+    report = report_of(found, problem, results, run, done=saved is not None)
+    return replace(report, warnings=(*report.warnings, *lacking))
 
 
 def load_study(job_id: str, *, home: str | Path | None = None) -> optuna.Study:

@@ -6,13 +6,13 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from trainers._suggest import nearest
 from trainers.data.uri import masked
 from trainers.errors import InvalidInput
 
-__all__ = ["SERVERS", "check", "link", "serve_command", "sqlite_file"]
+__all__ = ["SERVERS", "check", "link", "serve_command", "sqlite_address", "sqlite_file"]
 
 SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -55,7 +55,16 @@ def _schemes(wrong: str) -> str:
 def sqlite_file(uri: str) -> Path | None:
     """The file of an sqlite `uri`, None for any other."""
     file = uri.partition(":///")[2].partition("?")[0]
-    return Path(file) if uri.startswith("sqlite") and file not in ("", ":memory:") else None
+    named = uri.startswith("sqlite") and file not in ("", ":memory:")
+    return Path(unquote(file)) if named else None
+
+
+def sqlite_address(file: Path) -> str:
+    """The inverse of `sqlite_file`."""
+    plain = str(file)
+    path = plain.replace("%", "%25").replace("?", "%3F")
+    # Where the driver is not named MLflow makes the folder of the path, and does not decode it.
+    return f"sqlite{'+pysqlite' * (path != plain)}:///{path}"
 
 
 def _check_file(where: str, file: Path | None) -> None:

@@ -41,8 +41,26 @@ def home(wells: Path, tmp_path: Path) -> Path:
 def test_a_damaged_header(home: Path, content: str) -> None:
     path = home / "jobs" / "wells-1" / HEADER
     path.write_text(content)
-    for arguments in (*LOOKING, ["list"], ["status", "wells-2"]):
-        assert f"{path} is damaged: it lacks " in complaint(surefoot(home, *arguments))
+    says = f"{path} is damaged: it lacks "
+    for arguments in LOOKING:
+        assert says in complaint(surefoot(home, *arguments))
+
+
+def test_a_damaged_header_is_a_row_among_the_others(home: Path) -> None:
+    shutil.copytree(home / "jobs" / "wells-1", home / "jobs" / "bad-1")
+    path = home / "jobs" / "bad-1" / HEADER
+    path.write_text("{")
+    listed = surefoot(home, "list")
+    assert listed.code == 0
+    rows = {line.split()[0]: line for line in listed.out.splitlines()}
+    assert rows["wells-1"].split()[1] == "done"
+    assert rows["bad-1"].split()[1] == "damaged"
+    assert rows["bad-1"].endswith(f"{path} is damaged: it lacks JSON")
+    as_json = json.loads(surefoot(home, "list", "--json").out)
+    assert {row["id"]: row["state"] for row in as_json} == {"wells-1": "done", "bad-1": "damaged"}
+    assert "bad-1" in complaint(surefoot(home, "status", "wells-2"))
+    assert surefoot(home, "delete", "wells-1").code == 0
+    assert surefoot(home, "list").out.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]"])
