@@ -74,6 +74,18 @@ def test_every_pod_is_confined() -> None:
             }
 
 
+def test_workers_come_and_go_and_the_autoscaler_alone_talks_to_kubernetes() -> None:
+    cluster = DOCUMENTS["RayCluster"]["spec"]
+    (workers,) = cluster["workerGroupSpecs"]
+    assert cluster["enableInTreeAutoscaling"] is True
+    assert 0 == workers["minReplicas"] == workers["replicas"] < workers["maxReplicas"]
+    (mount,) = cluster["autoscalerOptions"]["volumeMounts"]
+    head = cluster["headGroupSpec"]["template"]["spec"]
+    assert mount["name"] in {volume["name"] for volume in head["volumes"]}
+    mounted = {m["name"] for c in head["containers"] for m in c["volumeMounts"]}
+    assert mount["name"] not in mounted
+
+
 def test_secrets_are_references() -> None:
     names = set()
     for pod in pods():

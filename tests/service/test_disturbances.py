@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 import pytest
 
 from tests.service.client import Client, until, without
@@ -41,6 +44,36 @@ def test_a_worker_comes_and_goes_and_mlflow_is_away_for_a_while(client: Client) 
     told = client.database.job(job_id).told
     assert len([run for run in runs if "setting" in run.data.tags]) == told
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_workers_that_come_and_go_all_the_time(client: Client) -> None:
+    """As the nodes of an autoscaler or of a spot market: one leaves, another joins, again and
+    again. No task is given up, however often its node leaves."""
+    cluster, rng = client.cluster, random.Random(1)
+    file = client.valley("wandering", settings=24, seconds=0.3)
+    job_id = client.submit(file)
+    until(lambda: client.database.job(job_id).told > 0, lambda: client.lines(job_id))
+    added: list[str] = []
+    try:
+        with without(client, "ray-worker-1", "ray-worker-2"):
+            added += [cluster.add_worker(), cluster.add_worker()]
+            for _ in range(4):
+                leaving = added.pop(rng.randrange(len(added)))
+                (cluster.kill if rng.random() < 0.5 else cluster.stop)(leaving)
+                added.append(cluster.add_worker())
+                time.sleep(20.0)
+            client.write("0", "wandering.marks/seconds")
+            client.wait(job_id)
+            while added:
+                cluster.stop(added.pop())
+    finally:
+        for name in added:
+            cluster.kill(name)
+    client.idle(job_id)
+    lines = client.lines(job_id)
+    assert client.answer(job_id) == client.here(file), lines
+    assert "a task was lost" in lines
+    assert client.database.job(job_id).entry.attempt == 1, lines
 
 
 def test_a_task_that_hangs_is_killed_and_tried_again(client: Client) -> None:

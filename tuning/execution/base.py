@@ -35,10 +35,16 @@ class Done:
 
 @dataclass(frozen=True)
 class Lost:
-    """The infrastructure failed the task (a killed worker, a lost node); it may be tried again."""
+    """The infrastructure failed the task; it may be tried again.
+
+    Attributes:
+        node_left: the whole node went away, as nodes of a cluster do that grows and shrinks: that
+            says nothing of the task, and counts for nothing against it.
+    """
 
     task_id: TaskId
     why: str
+    node_left: bool = False
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class RayPool(Pool):
             why = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
             if isinstance(error, errors.WorkerCrashedError) and took >= self._timeout:
                 why += f" If its task takes longer, raise cluster.task_timeout = {self._timeout:g}."
-            return Lost(task_id, why)
+            return Lost(task_id, why, node_left=isinstance(error, errors.NodeDiedError))
         return event
 
     def _overdue(self) -> list[Event]:

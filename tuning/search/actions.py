@@ -13,10 +13,11 @@ __all__ = ["Action", "Fail", "Finish", "Submit", "Tell"]
 
 @dataclass(frozen=True)
 class Submit:
-    """Carry out a task."""
+    """Carry out a task. `failures`: how often it was lost before, and its node stayed."""
 
     task_id: TaskId
     block: Block
+    failures: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from tuning.trial.setting import Block, Setting
 
 __all__ = ["MAX_RETRIES", "Coordinator", "Plan", "check_invariants"]
 
-#: Of one task: bad luck does not come six times in a row, something is wrong with the cluster.
+#: Of one task whose node stayed: bad luck does not come six times in a row, something is wrong with
+#: the cluster.
 MAX_RETRIES = 5
 
 
@@ -60,7 +61,8 @@ class _Open:
     setting: Setting
     parts: list[Block]
     results: dict[int, BlockResult] = field(default_factory=dict)
-    lost_attempts: dict[int, int] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)  # by part: those that were lost
+    failures: dict[int, int] = field(default_factory=dict)  # of them, those that count
 
     @property
     def complete(self) -> bool:
@@ -120,7 +122,7 @@ class Coordinator:
     def awaited(self) -> set[TaskId]:
         """The tasks whose events are still to come."""
         return {
-            TaskId(number, part, work.lost_attempts.get(part, 0))
+            TaskId(number, part, work.attempts.get(part, 0))
             for number, work in self._open.items()
             for part in range(len(work.parts))
             if part not in work.results
@@ -131,19 +133,20 @@ class Coordinator:
         work = self._open.get(task_id.number)
         if self._over or work is None or task_id.part in work.results:
             return []
-        if task_id.attempt != work.lost_attempts.get(task_id.part, 0):
+        if task_id.attempt != work.attempts.get(task_id.part, 0):
             return []  # an earlier attempt that was given up for lost
         match event:
             case Done(result=result):
                 work.results[task_id.part] = result
                 return [*self._tell(), *self._end()]
-            case Lost(why=why):
-                lost = work.lost_attempts[task_id.part] = task_id.attempt + 1
-                if lost > MAX_RETRIES:
-                    number = task_id.number
-                    return self._fail(f"setting {number} was lost {lost} times; last: {why}")
-                again = TaskId(task_id.number, task_id.part, lost)
-                return [Submit(again, work.parts[task_id.part])]
+            case Lost(why=why, node_left=node_left):
+                number, part = task_id.number, task_id.part
+                work.attempts[part] = task_id.attempt + 1
+                failures = work.failures[part] = work.failures.get(part, 0) + (not node_left)
+                if failures > MAX_RETRIES:
+                    return self._fail(f"setting {number} was lost {failures} times; last: {why}")
+                again = TaskId(number, part, task_id.attempt + 1)
+                return [Submit(again, work.parts[part], failures)]
             case Failed(trace=trace):
                 return self._fail(f"the problem raised in {work.setting}:\n{trace}")
 
@@ -197,9 +200,14 @@ def check_invariants(core: Coordinator) -> None:
             for part in work.results
         ),
         "no task is tried more often than it may": all(
-            lost <= MAX_RETRIES + core._over
+            failures <= MAX_RETRIES + core._over
             for work in waiting.values()
-            for lost in work.lost_attempts.values()
+            for failures in work.failures.values()
+        ),
+        "what counts against a task was lost": all(
+            failures <= work.attempts[part]
+            for work in waiting.values()
+            for part, failures in work.failures.items()
         ),
         "who waits for nothing is done": bool(waiting) or core._over,
     }

@@ -184,8 +184,8 @@ class _Loop:
         """Whether the job is finished."""
         for action in actions:
             match action:
-                case Submit(task_id=task_id):
-                    when = time.monotonic() + _pause_before(task_id.attempt)
+                case Submit(failures=failures):
+                    when = time.monotonic() + _pause_after(failures)
                     heapq.heappush(self._later, (when, next(self._count), action))
                     self._running += 1
                 case Tell(result=result):
@@ -241,9 +241,9 @@ class _Loop:
         )
 
 
-def _pause_before(attempt: int) -> float:
+def _pause_after(failures: int) -> float:
     """Seconds: what failed a task a moment ago may need a while to pass."""
-    return min(2.0 ** (attempt - 1), _LONGEST_RETRY_SECONDS) if attempt else 0.0
+    return min(2.0 ** (failures - 1), _LONGEST_RETRY_SECONDS) if failures else 0.0
 
 
 class LeaseRenewer:

@@ -163,12 +163,28 @@ def test_a_task_lost_too_often_fails_the_job() -> None:
     world = World(make_plan(settings=3, in_flight=2, parts=2, refused=0))
     other = TaskId(1, 1)
     for attempt in range(MAX_RETRIES):
-        world.deliver(Lost(TaskId(0, 1, attempt), "node 3 went away"))
+        world.deliver(Lost(TaskId(0, 1, attempt), "killed"))
         assert world.fail is None
         assert TaskId(0, 1, attempt + 1) in world.waiting
     world.deliver(Lost(TaskId(0, 1, MAX_RETRIES), "node 4 went away"))
     assert world.fail == Fail("setting 0 was lost 6 times; last: node 4 went away")
     assert world.core.handle(Done(other, carry_out(world.waiting[other]))) == []
+
+
+def test_nodes_that_leave_count_for_nothing_against_a_task() -> None:
+    world = World(make_plan(settings=2, in_flight=1, parts=1, refused=0))
+    attempts = iter(range(1000))
+    for _ in range(MAX_RETRIES):
+        for _ in range(7):
+            world.deliver(Lost(TaskId(0, 0, next(attempts)), "its node left", node_left=True))
+        world.deliver(Lost(TaskId(0, 0, next(attempts)), "killed"))
+    assert world.fail is None
+    world.drain(random.Random(0))
+    assert world.finished
+    world = World(make_plan(settings=2, in_flight=1, parts=1, refused=0))
+    for attempt in range(MAX_RETRIES + 8):
+        world.deliver(Lost(TaskId(0, 0, attempt), "killed", node_left=attempt < 7))
+    assert world.fail == Fail("setting 0 was lost 6 times; last: killed")
 
 
 def test_losses_of_different_tasks_do_not_add_up() -> None:
