@@ -34,7 +34,7 @@ __all__ = ["main"]
 
 
 class _Workers(click.ParamType[Any]):
-    name = "N|inline"
+    name = "N|inline|cluster"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from tuning.execution.registry import pool_maker
@@ -50,7 +50,8 @@ class _Workers(click.ParamType[Any]):
 workers_option = click.option(
     "--workers",
     type=_Workers(),
-    help="Ray workers on this machine (default: every CPU), or inline: without Ray.",
+    help="Ray workers on this machine (default: every CPU); inline: without Ray; cluster: those "
+    "of the Ray cluster that this machine is a node of.",
 )
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="Print nothing but errors and the report's place."

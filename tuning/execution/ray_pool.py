@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,10 @@ from tuning.execution.base import Event, Failed, Lost, Outcome, Pool, TaskId
 from tuning.execution.fair_share import Share
 from tuning.execution.ray_nodes import own_address
 from tuning.execution.ray_progress import Heard
-from tuning.execution.ray_session import ONE_THREAD, start_ray
+from tuning.execution.ray_session import ONE_THREAD, join_ray, start_ray
 from tuning.execution.ray_slots import Reserved
 from tuning.execution.ray_tasks import kill, known_of, node_of
 from tuning.execution.ray_worker import WorkerJob, attempt_on_worker, stuck
-from tuning.execution.signals import keeping_sigterm
 from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig
@@ -57,10 +56,12 @@ class OnCluster:
     Attributes:
         cpus: of each task.
         share: how many tasks may run at once.
+        environment: variables for its workers, beside those that the cluster gives them.
     """
 
     cpus: float
     share: Share
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
         """As `registry.PoolMaker` says."""
@@ -113,8 +114,7 @@ class RayPool(Pool):
             self._started = start_ray(workers.count, self._folder.name)
         else:
             self._started = False
-            with keeping_sigterm():
-                ray.init(address="auto", logging_level=logging.ERROR)
+            join_ray(workers.environment)
         with contextlib.ExitStack() as undo:  # what was started must not stay behind a failure
             undo.callback(self.close)
             self._reserved = Reserved(cluster.cpus if cluster else 1.0, limits.gpus_per_task)

@@ -17,8 +17,10 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from trainers import InvalidInput, Problem
 from tuning.execution.base import Pool
+from tuning.execution.fair_share import Share
 from tuning.execution.in_process import InThisProcess
-from tuning.execution.ray_pool import OnThisMachine
+from tuning.execution.ray_pool import OnCluster, OnThisMachine
+from tuning.execution.ray_session import shared_environment
 from tuning.spec.cluster_section import ClusterSpec
 from tuning.trial.task import TrainingConfig
 
@@ -44,7 +46,19 @@ class PoolMaker(Protocol):
 #: A number of Ray workers on this machine, or None for one on each CPU; a pool's name; its maker.
 Workers: TypeAlias = int | str | PoolMaker | None
 
-_NAMED: Mapping[str, PoolMaker] = {"inline": InThisProcess()}
+
+class _OnTheClusterHere:
+    """`workers` of the Ray cluster that this machine is a node of, and whose nodes share its files:
+    as within a batch job of Slurm."""
+
+    def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
+        """See `PoolMaker`."""
+        share = Share(limits.max_tasks, lambda: 1)
+        on = OnCluster(limits.cpus_per_task, share, shared_environment())
+        return on.make_pool(problem, config, limits)
+
+
+_NAMED: Mapping[str, PoolMaker] = {"inline": InThisProcess(), "cluster": _OnTheClusterHere()}
 
 
 def pool_maker(workers: object) -> PoolMaker:

@@ -133,7 +133,7 @@ def test_a_bad_job_costs_nothing(
         (["run", "JOB", "more"], "unexpected extra argument"),
         (
             ["run", "JOB", "--workers", "0"],
-            "0 is not valid; a whole number from 1 to 10000, or 'inline'",
+            "0 is not valid; a whole number from 1 to 10000, or 'inline', 'cluster'",
         ),
         (["run", "JOB", "--workers", "9" * 20], "9 is not valid; a whole number from 1 to 10000"),
         (
@@ -146,7 +146,7 @@ def test_a_bad_job_costs_nothing(
         ),
         (
             ["run", "JOB", "--workers", "²"],
-            "'²' is not valid; a whole number from 1 to 10000, or 'inline'",
+            "'²' is not valid; a whole number from 1 to 10000, or 'inline', 'cluster'",
         ),
         (
             ["resume", "wells-1", "--workers", "all"],

@@ -46,7 +46,8 @@ def test_what_no_pool_goes_by_is_refused(workers: object) -> None:
     with pytest.raises(InvalidInput) as error:
         pool_maker(workers)
     assert str(error.value) == (
-        f"workers = {workers!r} is not valid; a whole number from 1 to 10000, or 'inline'"
+        f"workers = {workers!r} is not valid; a whole number from 1 to 10000, "
+        "or 'inline', 'cluster'"
     )
 
 
@@ -69,5 +70,5 @@ def test_a_third_is_given_or_found_by_its_name(
     ]
     assert answers[0] == answers[1] == answers[2]
     assert Third.made == before + 2
-    with pytest.raises(InvalidInput, match=r"from 1 to 10000, or 'inline', 'third'$"):
+    with pytest.raises(InvalidInput, match=r"from 1 to 10000, or 'inline', 'cluster', 'third'$"):
         pool_maker("forth")
