@@ -126,7 +126,7 @@ class RayPool(Pool):
         # In a list: a task whose argument does not come would wait in Ray's queue, where nothing
         # tells it from one that waits for a CPU. So it begins without, and asks for it by itself.
         origins = {name: str(origin) for name, origin in module_origins().items()}
-        self._heard = Heard()
+        self._heard = Heard(ray)
         self._job = WorkerJob(
             [given],
             own_address(),

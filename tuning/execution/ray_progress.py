@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from tuning.execution.base import TaskId, TaskProgress
 from tuning.trial.watch import LossBand
@@ -39,12 +40,16 @@ def say(name: str, task_id: TaskId, losses: LossBand) -> None:
 class Heard:
     """What the tasks of one pool say; belongs to the driver.
 
+    Args:
+        ray: the module.
+
     Attributes:
         name: under which they say it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ray: Any) -> None:
         self.name = uuid.uuid4().hex
+        self._store, self._error = ray.experimental.internal_kv, ray.exceptions.RayError
         self._last: dict[TaskId, bytes] = {}
         self._next = 0.0
 
@@ -53,26 +58,18 @@ class Heard:
         thrown away."""
         if time.monotonic() < self._next:
             return []
-        from ray.exceptions import RayError
-
         self._next = time.monotonic() + _PAUSE_SECONDS
-        with contextlib.suppress(RayError):
+        with contextlib.suppress(self._error):
             return self._news({_key(self.name, task_id): task_id for task_id in running})
         return []
 
     def _news(self, running: dict[str, TaskId]) -> list[TaskProgress]:
-        from ray.experimental.internal_kv import (
-            _internal_kv_del,
-            _internal_kv_get,
-            _internal_kv_list,
-        )
-
-        news = []
-        for key in _internal_kv_list(self.name, namespace=_NAMESPACE):
+        store, news = self._store, []
+        for key in store._internal_kv_list(self.name, namespace=_NAMESPACE):
             if (task_id := running.get(key.decode())) is None:
-                _internal_kv_del(key, namespace=_NAMESPACE)
+                store._internal_kv_del(key, namespace=_NAMESPACE)
                 continue
-            text = _internal_kv_get(key, namespace=_NAMESPACE)
+            text = store._internal_kv_get(key, namespace=_NAMESPACE)
             if text != self._last.get(task_id):
                 self._last[task_id] = text
                 news.append(TaskProgress(task_id, _read(text)))

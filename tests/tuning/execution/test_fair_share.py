@@ -157,7 +157,10 @@ def test_a_free_slot_is_taken_once_however_long_ray_s_numbers_stay(
         wait=lambda pending, **_: ([], pending),
         cancel=lambda *_, **__: None,
         exceptions=SimpleNamespace(RayError=RuntimeError),
-        experimental=SimpleNamespace(get_object_locations=lambda _: {0: {"object_size": 9}}),
+        experimental=SimpleNamespace(
+            get_object_locations=lambda _: {0: {"object_size": 9}},
+            internal_kv=SimpleNamespace(_internal_kv_list=lambda *_, **__: []),
+        ),
         util=SimpleNamespace(get_node_ip_address=lambda: "10.0.0.1"),
         is_initialized=lambda: False,
     )
