@@ -90,7 +90,7 @@ def _carry_through(job: ClusterJob, job_log: JobLog) -> None:
         if progress.finished and progress.writing is None:
             job_log.say("writing the report, and what MLflow lacks")
 
-    share = Share(spec.cluster.max_tasks, lambda: heartbeat.active)
+    share = Share(spec.cluster.max_tasks, lambda: heartbeat.company)
     run_job(
         job,
         make_problem,

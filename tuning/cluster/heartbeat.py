@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 from tuning.errors import SurefootError
+from tuning.execution.fair_share import Company
 from tuning.jobs.cluster import ClusterJob
 
 __all__ = ["Heartbeat"]
@@ -15,10 +16,10 @@ _HEARTBEAT_SECONDS = 2.0
 
 class Heartbeat:
     """What the database says about all jobs, every two seconds: whether this one is still wanted,
-    and how many are at work."""
+    and who else is at work."""
 
     def __init__(self, job: ClusterJob) -> None:
-        self.active = 1
+        self.company = Company()
         self._job = job
         self._next = 0.0
 
@@ -35,10 +36,12 @@ class Heartbeat:
         with suppress(SurefootError):  # a password that is being changed passes too
             database, job_id = self._job.database, self._job.id
             entries = database.entries(unfinished=True)
-            self.active = sum(entry.holder is not None for entry in entries)
             # One that is complete already, as after `resume` by mistake, may be carried through.
             mine = [entry for entry in entries if entry.id == job_id] or database.entries(
                 job_id=job_id
             )
             if not mine or mine[0].wanted == "stop":
                 raise KeyboardInterrupt
+            own = mine[0].priority
+            others = [e.priority for e in entries if e.holder is not None and e.id != job_id]
+            self.company = Company(1 + others.count(own), max(others, default=own) > own)

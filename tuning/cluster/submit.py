@@ -23,7 +23,7 @@ from tuning.cluster.ray_jobs import RayJobs
 from tuning.errors import RayUnreachable
 from tuning.jobs.base import slug, trials_known
 from tuning.jobs.cluster import ClusterJob
-from tuning.jobs.files import BUNDLE, HEADER, PROBLEM
+from tuning.jobs.files import BUNDLE, HEADER, PRIORITY, PROBLEM
 from tuning.jobs.pickles import pickled
 from tuning.runner.local_api import prepare, sourced
 from tuning.spec.job import JobSpec, folder_of
@@ -87,6 +87,8 @@ def submit(
     # Where the database is, with its password, the cluster knows; whoever reads the job need not.
     spec_there = checked.model_dump(mode="json", exclude={"storage"})
     content[HEADER] = json.dumps({"spec": spec_there, **header}).encode()
+    if checked.cluster.priority:
+        content[PRIORITY] = str(checked.cluster.priority).encode()
     made = database.add(job_id, who, ray.address, trials_known(checked), content)
     job = ClusterJob(database, job_id)
     entry = job.entry

@@ -88,6 +88,7 @@ class Supervisor:
         """
         entries = self._database.entries(unfinished=True)
         needy = [entry for entry in entries if needs_coordinator(entry)]
+        needy.sort(key=lambda entry: -entry.priority)  # among equals the oldest stays the first
         seen = {submission_of(entry) for entry in needy}
         now = time.monotonic()
         self._unattended = {

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from trainers import InvalidInput, Problem
 from tuning.execution.base import Pool
-from tuning.execution.fair_share import Share
+from tuning.execution.fair_share import Company, Share
 from tuning.execution.in_process import InThisProcess
 from tuning.execution.ray_pool import OnCluster, OnThisMachine
 from tuning.execution.ray_session import shared_environment
@@ -53,7 +53,7 @@ class _OnTheClusterHere:
 
     def make_pool(self, problem: Problem, config: TrainingConfig, limits: ClusterSpec) -> Pool:
         """See `PoolMaker`."""
-        share = Share(limits.max_tasks, lambda: 1)
+        share = Share(limits.max_tasks, Company)
         on = OnCluster(limits.cpus_per_task, share, shared_environment())
         return on.make_pool(problem, config, limits)
 

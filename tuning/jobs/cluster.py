@@ -13,7 +13,7 @@ from trainers._mask import mask
 from tuning import tracking
 from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.base import Job, Jobs, State, progress_facts
-from tuning.jobs.files import ANSWER, FAILURE, REPORT
+from tuning.jobs.files import ANSWER, FAILURE, PRIORITY, REPORT
 from tuning.jobs.schema import CREATING, TABLES, Entry, Line, add_lines, is_ready, put, read_lines
 from tuning.storage import postgres
 from tuning.storage.file_lease import Holder
@@ -99,11 +99,13 @@ class ClusterJobs(Jobs["ClusterJob"]):
                 " exists (select from surefoot_file where job = id and name = %s),"
                 " exists (select from surefoot_file where job = id and name = %s),"
                 " (select convert_from(content, 'UTF8') from surefoot_file"
-                " where job = id and name = %s)"
+                " where job = id and name = %s),"
+                " (select coalesce(max(convert_from(content, 'UTF8')), '0') from surefoot_file"
+                " where job = id and name = %s)::integer"
                 " from surefoot_job where owner = coalesce(%s, owner) and id = coalesce(%s, id)"
                 " and not (complete and %s)"
                 " order by created, id",
-                [REPORT, FAILURE, ANSWER, owner, job_id, unfinished],
+                [REPORT, FAILURE, ANSWER, PRIORITY, owner, job_id, unfinished],
             ).fetchall()
         return [replace(entry, holder=holder(entry.id)) for entry in (Entry(*row) for row in rows)]
 

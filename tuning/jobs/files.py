@@ -21,3 +21,4 @@ LEASE, STUDY = "lease", "study.log"
 
 # On a cluster alone.
 BUNDLE = "bundle.zip"  # what travelled with the job
+PRIORITY = "priority.txt"  # before which others it comes; not there for 0

@@ -67,6 +67,7 @@ class Entry:
     reported: bool
     failed: bool
     answer: str | None = None  # in a few words, of a job that is done
+    priority: int = 0
     holder: Holder | None = None
 
     @property

@@ -17,8 +17,9 @@ class ClusterSpec(Section):
     """`[cluster]`: how the job is carried out on a cluster; nothing of it changes the answer, but
     that GPUs round otherwise than CPUs.
 
-    `max_tasks`: at most so many tasks at once; without it, the job's fair share. `cpus_per_task`:
-    what Ray reserves for each. `gpus_per_task`: the same, a part of one or some whole ones; a task
+    `max_tasks`: at most so many tasks at once; without it, the job's fair share. `priority`: jobs
+    of a lower one have what those of a higher one leave free, and begin after them.
+    `cpus_per_task`: what Ray reserves for each. `gpus_per_task`: the same, a part of one or some whole ones; a task
     sees no other GPUs, and without any it trains on the CPU. `task_timeout`: seconds after which a
     task counts as hung, is killed and tried again. `transfer_timeout`: seconds, beside one for each
     megabyte, in which the problem must come to a worker and a result from it. `include`: more files
@@ -26,6 +27,7 @@ class ClusterSpec(Section):
     """
 
     max_tasks: int | None = Field(default=None, ge=1, le=100_000)
+    priority: int = Field(default=0, ge=-1000, le=1000)
     cpus_per_task: float = Field(default=1.0, gt=0, le=1024)
     gpus_per_task: float = Field(default=0.0, ge=0, le=64)
     task_timeout: float = Field(default=600.0, ge=1, le=1e6)

@@ -11,7 +11,9 @@ from tests.support.postgres_server import Postgres
 from trainers import InvalidInput
 from tuning.cluster import heartbeat as heartbeat_module
 from tuning.cluster.heartbeat import Heartbeat
+from tuning.execution.fair_share import Company
 from tuning.jobs.cluster import ClusterJob
+from tuning.jobs.files import PRIORITY
 from tuning.storage.postgres_lease import PostgresLease
 
 
@@ -25,26 +27,34 @@ def test_the_heartbeat_counts_jobs_at_work_and_sees_a_stop(
     heartbeat, url = Heartbeat(job), job.database.url
     add(job.database, "waits")
     add(job.database, "works")
+    for name, priority in (("urgent", b"7"), ("patient", b"-7")):
+        add(job.database, name)
+        job.database.job(name).write(PRIORITY, priority)
 
-    def felt() -> int:
+    def felt() -> Company:
         now.seconds += 2
         heartbeat.check()
-        return heartbeat.active
+        return heartbeat.company
 
     with PostgresLease(url, "job"):
-        assert felt() == 1
+        assert felt() == Company(1)
         with PostgresLease(url, "works"), PostgresLease(url, "no job of ours"):
-            assert heartbeat.active == 1
+            assert heartbeat.company == Company(1)
             heartbeat.check()
-            assert heartbeat.active == 1  # not before its time
-            assert felt() == 2
+            assert heartbeat.company == Company(1)  # not before its time
+            assert felt() == Company(2)
             postgres.stop()
             try:
-                assert felt() == 2  # the last that it knew
+                assert felt() == Company(2)  # the last that it knew
             finally:
                 postgres.start()
+        with PostgresLease(url, "patient"):
+            assert felt() == Company(1)
+            with PostgresLease(url, "works"), PostgresLease(url, "urgent"):
+                assert felt() == Company(2, outranked=True)
+        assert felt() == Company(1)
     ClusterJob(job.database, "works").want("stop")
-    assert felt() == 0
+    assert felt() == Company(1)
     job.want("stop")
     with pytest.raises(KeyboardInterrupt):
         felt()
@@ -73,4 +83,4 @@ def test_a_password_that_is_being_changed_stops_no_job(
     with pytest.raises(InvalidInput, match="authentication failed"):
         job.database.entries()
     heartbeat.check()
-    assert heartbeat.active == 1
+    assert heartbeat.company == Company(1)

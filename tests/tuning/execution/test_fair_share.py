@@ -17,7 +17,7 @@ from tests.support.fake_cluster import TABLE
 from tests.support.made_results import block
 from trainers import get_problem
 from tuning.execution.base import TaskId
-from tuning.execution.fair_share import Share
+from tuning.execution.fair_share import Company, Share
 from tuning.execution.ray_pool import OnCluster, RayPool
 from tuning.spec.job import read_spec
 from tuning.trial.task import TrainingConfig
@@ -25,20 +25,29 @@ from tuning.trial.task import TrainingConfig
 counts = st.integers(0, 200)
 
 
-@given(slots=counts, free=counts, running=counts, jobs=st.integers(0, 50), most=st.none() | counts)
-def test_bounds(slots: int, free: int, running: int, jobs: int, most: int | None) -> None:
-    limit = Share(most or None, lambda: jobs).limit(slots, free, running)
+@given(
+    slots=counts,
+    free=counts,
+    running=counts,
+    jobs=st.integers(1, 50),
+    most=st.none() | counts,
+    outranked=st.booleans(),
+)
+def test_bounds(
+    slots: int, free: int, running: int, jobs: int, most: int | None, outranked: bool
+) -> None:
+    limit = Share(most or None, lambda: Company(jobs, outranked)).limit(slots, free, running)
     assert limit >= 1  # a job is never starved, not even of a cluster without workers
     if most:
         assert limit <= most
         return
     assert limit >= running + free  # nothing stays free that a job could use
-    part = 2 * slots if jobs <= 1 else -(-slots // jobs)
-    assert limit == max(1, part, running + free)
+    part = 2 * slots if jobs == 1 else -(-slots // jobs)
+    assert limit == max(1, 0 if outranked else part, running + free)
 
 
 def test_it_asks_how_many_are_at_work_each_time() -> None:
-    at_work = iter([1, 4])
+    at_work = iter([Company(1), Company(4)])
     share = Share(None, lambda: next(at_work))
     assert [share.limit(8, 0, 0) for _ in range(2)] == [16, 2]
 
@@ -114,10 +123,10 @@ def test_each_job_gets_its_fair_part_soon_and_no_slot_is_idle(
 ) -> None:
     # A job without max_tasks that has the cluster for itself at first; then the others come.
     cluster, jobs = Cluster(slots, duration=5), list[Job]()
-    jobs.append(Job(Share(None, lambda: len(jobs)), 10_000))
+    jobs.append(Job(Share(None, lambda: Company(len(jobs))), 10_000))
     for now in range(late):
         cluster.tick(now, jobs)
-    jobs += [Job(Share(most, lambda: len(jobs)), 10_000) for most in caps]
+    jobs += [Job(Share(most, lambda: Company(len(jobs))), 10_000) for most in caps]
     # What the first has handed over by then, twice the slots, is carried out first.
     settled, seen = late + 4 * 7, [0] * len(jobs)
     for now in range(late, settled + 70):
@@ -131,6 +140,30 @@ def test_each_job_gets_its_fair_part_soon_and_no_slot_is_idle(
         assert total > 0
         assert job.share.most is None or job.handed <= job.share.most
     assert cluster.idle == 0
+
+
+@pytest.mark.parametrize("late", [0, 7, 12])
+def test_a_job_of_a_higher_priority_comes_before(late: int) -> None:
+    """What is outranked keeps one task at least, and has all again when the other is done."""
+    slots, high = 6, Job(Share(None, Company), 0)
+    low = Job(Share(None, lambda: Company(1, outranked=bool(high.tasks))), 10_000)
+    cluster, jobs = Cluster(slots, duration=5), [low, high]
+    for now in range(late):
+        cluster.tick(now, jobs)
+    high.tasks = 120
+    seen: list[tuple[int, int]] = []
+    for now in range(late, late + 300):
+        cluster.tick(now, jobs)
+        seen.append((low.running, high.running))
+        if not high.handed:
+            break
+    steady = seen[4 * 7 : -4 * 7]  # what was handed over before is carried out first
+    assert len(steady) > 20
+    assert all(of_low <= 1 and of_high >= slots - 1 for of_low, of_high in steady)
+    assert any(of_low for of_low, _ in steady)  # it is not starved
+    for now in range(late + len(seen), late + len(seen) + 20):
+        cluster.tick(now, jobs)
+    assert (low.running, cluster.idle) == (slots, 0)
 
 
 def test_a_free_slot_is_taken_once_however_long_ray_s_numbers_stay(
@@ -165,7 +198,7 @@ def test_a_free_slot_is_taken_once_however_long_ray_s_numbers_stay(
         is_initialized=lambda: False,
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
-    cluster = OnCluster(1.0, Share(None, lambda: 4))  # whose part is two slots
+    cluster = OnCluster(1.0, Share(None, lambda: Company(4)))  # whose part is two slots
     pool = RayPool(get_problem("xor"), TrainingConfig.of(read_spec(TABLE)), cluster)
     for number in range(100):
         pool.submit(TaskId(number, 0), block(0.1, restarts=4))
