@@ -19,11 +19,11 @@ class ClusterSpec(Section):
 
     `max_tasks`: at most so many tasks at once; without it, the job's fair share. `priority`: jobs
     of a lower one have what those of a higher one leave free, and begin after them.
-    `cpus_per_task`: what Ray reserves for each. `gpus_per_task`: the same, a part of one or some whole ones; a task
-    sees no other GPUs, and without any it trains on the CPU. `task_timeout`: seconds after which a
-    task counts as hung, is killed and tried again. `transfer_timeout`: seconds, beside one for each
-    megabyte, in which the problem must come to a worker and a result from it. `include`: more files
-    that travel with the job, as patterns beside the job file.
+    `cpus_per_task`: what Ray reserves for each. `gpus_per_task`: the same, a part of one or some
+    whole ones; a task sees no other GPUs, and without any it trains on the CPU. `task_timeout`:
+    seconds after which a task counts as hung, is killed and tried again. `transfer_timeout`:
+    seconds, beside one for each megabyte, in which the problem must come to a worker and a result
+    from it. `include`: more files that travel with the job, as patterns beside the job file.
     """
 
     max_tasks: int | None = Field(default=None, ge=1, le=100_000)

@@ -55,6 +55,7 @@ def test_defaults() -> None:
         "storage": {"url": None},
         "cluster": {
             "max_tasks": None,
+            "priority": 0,
             "cpus_per_task": 1.0,
             "gpus_per_task": 0.0,
             "task_timeout": 600.0,
