@@ -80,6 +80,23 @@ def test_a_table_travels_or_is_read_by_its_uri(client: Client, tmp_path: Path) -
             assert client.answer(job_id) == reports[name], client.lines(job_id)
 
 
+def test_what_is_too_large_for_the_database_travels_by_a_store(client: Client) -> None:
+    """100 MB beside the job, and its modules with them: on every node that trains."""
+    store = client.folder / "store"
+    with open(client.folder / "large.bin", "wb") as file:
+        file.truncate(101_000_000)
+    table = f'include = ["large.bin"]\nfiles = "{store.as_uri()}"'
+    file = client.valley("heavy", cluster=table)
+    job_id = client.submit(file)
+    (client.folder / "large.bin").unlink()
+    client.wait(job_id)
+    assert client.answer(job_id) == client.here(file), client.lines(job_id)
+    (kept,) = store.iterdir()
+    job = client.database.job(job_id)
+    assert job.read("bundle-at.txt") == kept.as_uri()
+    assert job.read_bytes("bundle.zip") is None
+
+
 def test_a_problem_travels_as_an_object(client: Client) -> None:
     """From a program of the user's: what lies in its module is nowhere on the cluster."""
     out = client.python(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
+import shutil
 import sys
 import sysconfig
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from trainers import InvalidInput, Problem
 from tuning.spec.job import JobSpec
 
-__all__ = ["DATA", "collect", "digests", "pack"]
+__all__ = ["DATA", "collect", "digests", "is_large", "pack", "put"]
 
 #: The folder of a table that does not lie beside the job file.
 DATA = "_data"
@@ -52,7 +56,8 @@ def collect(spec: JobSpec, problem: Problem, folder: Path) -> tuple[dict[str, Pa
             raise InvalidInput(
                 f"{other} and {path} would both travel with the job as {where}: rename one of them"
             )
-    _check_size(files)
+    if spec.cluster.files is None and is_large(files):
+        raise InvalidInput(_too_much(files))
     return files, name
 
 
@@ -63,13 +68,52 @@ def digests(files: Mapping[str, Path]) -> dict[str, str]:
     }
 
 
+def is_large(files: Mapping[str, Path]) -> bool:
+    """Whether they are more than the database shall keep."""
+    return sum(path.stat().st_size for path in files.values()) > _MAX_BYTES
+
+
 def pack(files: Mapping[str, Path]) -> bytes:
     """A zip of `files`; the same bytes for the same files, so that a cluster keeps it once."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, path in sorted(files.items()):
-            archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    _write(packed, files, "")
     return packed.getvalue()
+
+
+def put(files: Mapping[str, Path], store: str) -> str:
+    """Put a zip of `files` into the folder `store`, by fsspec, unless it is there; its address.
+
+    Raises:
+        InvalidInput: it cannot be written there.
+    """
+    import fsspec
+
+    marks = json.dumps(digests(files), sort_keys=True)
+    address = f"{store.rstrip('/')}/{hashlib.sha256(marks.encode()).hexdigest()}.zip"
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+        if not system.exists(path):
+            system.makedirs(system._parent(path), exist_ok=True)
+            unfinished = f"{path}.{uuid.uuid4().hex}"
+            with system.open(unfinished, "wb") as file:
+                _write(file, files, "bundle/")  # Ray takes one folder away
+            system.mv(unfinished, path)
+    except (OSError, ValueError, ImportError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(f"cluster.files = {store!r} cannot be written: {line}") from error
+    return address
+
+
+def _write(target: IO[bytes], files: Mapping[str, Path], folder: str) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in sorted(files.items()):
+            entry = zipfile.ZipInfo(folder + name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with (
+                path.open("rb") as source,
+                archive.open(entry, "w", force_zip64=bool(folder)) as inside,
+            ):
+                shutil.copyfileobj(source, inside)
 
 
 def _of(module: str) -> Iterator[tuple[Path, Path]]:
@@ -135,12 +179,12 @@ def _table(spec: JobSpec, problem: Problem, folder: Path) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def _check_size(files: Mapping[str, Path]) -> None:
+def _too_much(files: Mapping[str, Path]) -> str:
     sizes = {name: path.stat().st_size for name, path in files.items()}
-    if sum(sizes.values()) > _MAX_BYTES:
-        largest = max(sizes, key=lambda name: sizes[name])
-        raise InvalidInput(
-            f"{sum(sizes.values()) / 1e6:.0f} MB would travel with the job, the most are "
-            f"{_MAX_BYTES / 1e6:.0f}; {largest} alone has {sizes[largest] / 1e6:.0f}: put it "
-            "where the whole cluster can read it, and name it by its URI (s3://, https://, file://)"
-        )
+    largest = max(sizes, key=lambda name: sizes[name])
+    return (
+        f"{sum(sizes.values()) / 1e6:.0f} MB would travel with the job, the most are "
+        f"{_MAX_BYTES / 1e6:.0f}; {largest} alone has {sizes[largest] / 1e6:.0f}: put it where "
+        "the whole cluster can read it, and name it by its URI (s3://, https://, file://); or name "
+        "such a place by cluster.files, and they are put there"
+    )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tuning.cluster.ray_jobs import ADDRESS, RayJobs
 from tuning.jobs.base import State
 from tuning.jobs.cluster import ClusterJob
-from tuning.jobs.files import BUNDLE
+from tuning.jobs.files import BUNDLE, BUNDLE_AT
 from tuning.jobs.schema import Entry
 
 __all__ = ["MAX_COORDINATORS", "end_coordinator", "launch", "ray_of", "submission_of"]
@@ -59,14 +59,14 @@ def launch(job: ClusterJob, ray: RayJobs, seen: Entry | None = None) -> bool:
     ray.submit(
         submission_of(replace(entry, attempt=entry.attempt + 1)),
         f"python -m tuning coordinate {job.id}",
-        bundle=job.read_bytes(BUNDLE),
+        bundle=job.read(BUNDLE_AT) or job.read_bytes(BUNDLE),
         metadata={"surefoot.job": job.id, "owner": entry.owner},
     )
     return True
 
 
 def _ahead_of(entry: Entry, entries: Iterable[Entry]) -> int:
-    """How many jobs are at work, or have waited longer for their first coordinator."""
+    """How many jobs are at work, or wait for their first coordinator and come first."""
     return sum(
         other.attended
         or (other.state is State.WAITING and other.attempt == 0 and _age(other) < _age(entry))
@@ -75,5 +75,5 @@ def _ahead_of(entry: Entry, entries: Iterable[Entry]) -> int:
     )
 
 
-def _age(entry: Entry) -> tuple[datetime, str]:
-    return entry.created, entry.id
+def _age(entry: Entry) -> tuple[int, datetime, str]:
+    return -entry.priority, entry.created, entry.id

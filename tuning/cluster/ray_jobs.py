@@ -57,18 +57,21 @@ class RayJobs:
         submission: str,
         entrypoint: str,
         *,
-        bundle: bytes | None = None,
+        bundle: bytes | str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Have `entrypoint` run on the head. A submission that is there already stays as it is.
 
         Args:
             submission: its id.
-            bundle: a zip whose content is the working directory of the driver and its tasks.
+            bundle: a zip whose content is the working directory of the driver and its tasks; or
+                the address of one, in which that is a folder.
         """
         runtime: dict[str, Any] = {"env_vars": dict(ONE_THREAD)}
         with self._translate_errors(), tempfile.TemporaryDirectory() as folder:
-            if bundle is not None:
+            if isinstance(bundle, str):
+                runtime["working_dir"] = bundle
+            elif bundle is not None:
                 path = Path(folder, BUNDLE)
                 path.write_bytes(bundle)
                 runtime["working_dir"] = str(path)

@@ -23,7 +23,7 @@ from tuning.cluster.ray_jobs import RayJobs
 from tuning.errors import RayUnreachable
 from tuning.jobs.base import slug, trials_known
 from tuning.jobs.cluster import ClusterJob
-from tuning.jobs.files import BUNDLE, HEADER, PRIORITY, PROBLEM
+from tuning.jobs.files import BUNDLE, BUNDLE_AT, HEADER, PRIORITY, PROBLEM
 from tuning.jobs.pickles import pickled
 from tuning.runner.local_api import prepare, sourced
 from tuning.spec.job import JobSpec, folder_of
@@ -129,7 +129,9 @@ def _files_to_send(
     """Digests of the files that make the job what it is; the files of the job; its table's name."""
     found, table = bundle.collect(spec, problem, folder)
     marks, content = bundle.digests(found), {}
-    if found:
+    if bundle.is_large(found):
+        content[BUNDLE_AT] = bundle.put(found, str(spec.cluster.files)).encode()
+    elif found:
         content[BUNDLE] = bundle.pack(found)
     if own is not None:
         content[PROBLEM] = pickled(own)

@@ -21,4 +21,5 @@ LEASE, STUDY = "lease", "study.log"
 
 # On a cluster alone.
 BUNDLE = "bundle.zip"  # what travelled with the job
+BUNDLE_AT = "bundle-at.txt"  # or where it is
 PRIORITY = "priority.txt"  # before which others it comes; not there for 0

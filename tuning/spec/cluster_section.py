@@ -11,6 +11,8 @@ from tuning.spec.sections import Section
 __all__ = ["ClusterSpec"]
 
 _LEAST_GPU = 0.01
+# Where both fsspec can write and Ray's nodes can read.
+_STORE = r"^(file:///|s3://|gs://|abfss://).+"
 
 
 class ClusterSpec(Section):
@@ -24,6 +26,8 @@ class ClusterSpec(Section):
     seconds after which a task counts as hung, is killed and tried again. `transfer_timeout`:
     seconds, beside one for each megabyte, in which the problem must come to a worker and a result
     from it. `include`: more files that travel with the job, as patterns beside the job file.
+    `files`: a folder that the whole cluster reads (file:///, s3://, gs://, abfss://), where what
+    travels is put if it is more than 100 MB.
     """
 
     max_tasks: int | None = Field(default=None, ge=1, le=100_000)
@@ -33,6 +37,7 @@ class ClusterSpec(Section):
     task_timeout: float = Field(default=600.0, ge=1, le=1e6)
     transfer_timeout: float = Field(default=60.0, ge=1, le=1e6)
     include: list[str] = Field(default=[])
+    files: str | None = Field(default=None, pattern=_STORE)
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:

@@ -248,6 +248,30 @@ def test_too_much_is_refused_with_the_largest_named(tmp_path: Path) -> None:
         names(get_problem("xor"), tmp_path, cluster={"include": ["*.bin"]})
 
 
+def test_too_much_is_put_where_the_job_says_and_once(tmp_path: Path) -> None:
+    with open(tmp_path / "large.bin", "wb") as file:
+        file.truncate(101_000_000)
+    store = tmp_path / "a store"
+    said = {"include": ["large.bin"], "files": store.as_uri().replace("%20", " ")}
+    assert "large.bin" in names(get_problem("xor"), tmp_path, cluster=said)
+    files = {"one/large.bin": tmp_path / "large.bin", "two": Path(__file__)}
+    assert bundle.is_large(files)
+    address = bundle.put(files, f"file://{store}")
+    (kept,) = store.iterdir()
+    assert address == f"file://{kept}"
+    before = kept.stat()
+    assert bundle.put(files, f"file://{store}/") == address
+    assert kept.stat() == before
+    with zipfile.ZipFile(kept) as archive:
+        assert archive.namelist() == ["bundle/one/large.bin", "bundle/two"]
+        assert archive.read("bundle/two") == Path(__file__).read_bytes()
+    with pytest.raises(InvalidInput, match=r"cluster.files = 'file:///proc/x' cannot be written"):
+        bundle.put(files, "file:///proc/x")
+    for wrong in ("s3://", "/tmp/x", "ftp://host/x", "file://relative"):
+        with pytest.raises(InvalidInput, match=r"cluster.files = .* is not valid"):
+            names(get_problem("xor"), tmp_path, cluster={"files": wrong})
+
+
 def test_the_same_files_are_the_same_bytes(tmp_path: Path) -> None:
     one, two = tmp_path / "1", tmp_path / "2"
     one.write_bytes(b"x" * 1000)
