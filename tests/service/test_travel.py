@@ -83,8 +83,8 @@ def test_a_table_travels_or_is_read_by_its_uri(client: Client, tmp_path: Path) -
 def test_what_is_too_large_for_the_database_travels_by_a_store(client: Client) -> None:
     """100 MB beside the job, and its modules with them: on every node that trains."""
     store = client.folder / "store"
-    with open(client.folder / "large.bin", "wb") as file:
-        file.truncate(101_000_000)
+    with open(client.folder / "large.bin", "wb") as large:
+        large.truncate(101_000_000)
     table = f'include = ["large.bin"]\nfiles = "{store.as_uri()}"'
     file = client.valley("heavy", cluster=table)
     job_id = client.submit(file)

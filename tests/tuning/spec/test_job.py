@@ -61,6 +61,7 @@ def test_defaults() -> None:
             "task_timeout": 600.0,
             "transfer_timeout": 60.0,
             "include": [],
+            "files": None,
         },
     }
     assert spec.search.rules == [GradientDescent()]
