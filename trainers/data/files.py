@@ -102,8 +102,10 @@ def _read_csv(file: BinaryIO, where: str, target: str | None) -> Read:
 
 def _separator(file: BinaryIO) -> str:
     """Of those in use, that which makes the most of the first line; else the comma."""
-    line = file.readline(_LONGEST_HEADER).decode("utf-8-sig", errors="replace")
+    text = file.readline(_LONGEST_HEADER).decode("utf-8-sig", errors="replace")
     file.seek(0)
+    # What ends a line elsewhere, and what is in no text: csv raises at either.
+    line = text.replace("\r", "").replace("\n", "").replace("\0", "")
     fields = {s: len(next(csv.reader([line], delimiter=s), [])) for s in _SEPARATORS}
     return max(fields, key=lambda s: fields[s])
 
