@@ -1,6 +1,4 @@
-"""deploy/slurm.sh, and what it runs: a job on a Ray cluster that is there already, with no service
-beside it.
-"""
+"""deploy/slurm.sh: what it runs, and where there is no Ray to run on."""
 
 from __future__ import annotations
 
@@ -12,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from deploy.compose import COMPOSE_FILE
-from tests.service.client import Client
-from tests.support.surefoot_command import without_run
 
 SCRIPT = COMPOSE_FILE.parent / "deploy" / "slurm.sh"
 STAND_INS = {
@@ -60,30 +56,6 @@ def test_the_script_runs_surefoot_on_all_nodes(
         *("600", "64", "token"),  # the token: its owner's alone, 32 bytes in hexadecimal
     ]
     assert list((tmp_path / "surefoot-data").iterdir()) == []  # and gone with the job
-
-
-@pytest.mark.cluster
-def test_a_job_on_the_cluster_that_is_there(client: Client) -> None:
-    """Without PostgreSQL, keeper or Jobs API: the study is in a folder."""
-    file = client.valley("joined", settings=4)
-    home = client.folder / "joined-home"
-    address = client.cluster.address("ray-head", 6379)
-    ran = client.surefoot(
-        *("run", file, "--workers", "cluster", "-q"),
-        RAY_ADDRESS=address,
-        SUREFOOT_HOME=str(home),
-        SUREFOOT_STORAGE_URL=None,
-        MLFLOW_TRACKING_URI=None,
-    )
-    assert ran.code == 0, ran
-    report = (home / "jobs" / "joined-1" / "report.json").read_text(encoding="utf-8")
-    assert without_run(report) == client.here(file)
-    pids = {pid for pid, _ in client.times(file)}
-    of_the_cluster = {
-        pid for name in ("ray-worker-1", "ray-worker-2") for pid in client.cluster.pids(name)
-    }
-    assert pids
-    assert pids <= of_the_cluster
 
 
 def test_without_a_cluster_that_is_a_line(tmp_path: Path) -> None:
