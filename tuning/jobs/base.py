@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from trainers import Problem
 from trainers._suggest import nearest
+from trainers.data.uri import is_address
 from tuning.errors import InvalidInput, JobNotFound, StudyNotFound
 from tuning.jobs.files import HEADER, PROBLEM
 from tuning.jobs.pickles import unpickled
@@ -218,7 +219,8 @@ class Job(ABC):
                 stored, self.id, self.spec.problem.name, folder or Path(header["folder"])
             )
         with naming_uninstalled(self.id, header.get("plugins", {})):
-            problem = self.spec.make_problem(folder or Path(header["folder"]), data_file)
+            beside = folder or Path(header["folder"])
+            problem = self.spec.make_problem(beside, data_file or self._data_elsewhere(beside))
         was = header["problem"].get("data_sha256")
         data = problem.loaded_data
         if data is not None and data.fingerprint != was:
@@ -227,6 +229,15 @@ class Job(ABC):
                 "put the old ones back, or run a new job"
             )
         return problem
+
+    def _data_elsewhere(self, folder: Path) -> Path | None:
+        """The table that was found in the working directory when the job was made, if none is where
+        it is looked for first."""
+        data = self.spec.problem.parameters.get("data")
+        if not isinstance(data, str) or is_address(data) or (folder / data).exists():
+            return None
+        there = Path(self.header.get("working_directory", folder), data)
+        return there if there.is_file() else None
 
 
 class Jobs(ABC, Generic[J]):

@@ -187,6 +187,7 @@ def create_job(
     header = {
         "created": datetime.now(UTC).isoformat(),
         "folder": str(folder),
+        "working_directory": str(Path.cwd()),  # where data were looked for next
         "problem": problem_facts(
             spec.problem.name, problem, spec.search.rules, spec.training.batch_size
         ),

@@ -95,6 +95,30 @@ def test_a_relative_address_means_the_job_file_s_folder(
     assert not (here / "study.log").exists()  # it held no other study
 
 
+def test_data_of_the_working_directory_are_found_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    rows = "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(40))
+    (work / "t.csv").write_text(f"a,b,y\n{rows}", encoding="utf-8")
+    file = written(tmp_path / "jobs" / "job.toml", problem="mlp")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(
+        text.replace('"mlp"', '"mlp"\ndata = "t.csv"\ntarget = "y"\nhidden = [2]'),
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(work)
+    run(home, file)
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["replay", "placed-1", "--setting", "0", "--restart", "0"],
+        ["resume", "placed-1", "--workers", "inline", "-q"],
+    ):
+        ran = surefoot(home, *words)
+        assert ran.code == 0, ran
+
+
 # ----------------------------------------------------------------------------------- SUREFOOT_HOME
 
 NAMES = [
