@@ -110,13 +110,13 @@ class RayPool(Pool):
         self._arriving: dict[Any, tuple[TaskId, float, float]] = {}
         # When they were asked for; slots, those free then, those free also the time before.
         self._resources = (0.0, 0, 0, 0)
-        if isinstance(workers, OnThisMachine):
-            self._started = start_ray(workers.count, self._folder.name)
-        else:
-            self._started = False
-            join_ray(workers.environment)
+        self._started = False
         with contextlib.ExitStack() as undo:  # what was started must not stay behind a failure
             undo.callback(self.close)
+            if isinstance(workers, OnThisMachine):
+                self._started = start_ray(workers.count, self._folder.name)
+            else:
+                join_ray(workers.environment)
             self._reserved = Reserved(cluster.cpus if cluster else 1.0, limits.gpus_per_task)
             self._reserved.check(problem)
             given = ray.put((problem, config))

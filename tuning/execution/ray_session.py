@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Mapping
 
-from tuning.errors import InvalidInput
+from tuning.errors import InvalidInput, Transient
 from tuning.execution.signals import keeping_sigterm
 
 __all__ = ["ONE_THREAD", "join_ray", "shared_environment", "start_ray"]
@@ -25,6 +25,9 @@ def start_ray(workers: int | None, folder: str) -> bool:
 
     Returns whether this call started it, so that the caller shuts down what it started and nothing
     else. A session that the caller's own program has started already is used as it is.
+
+    Raises:
+        Transient: it did not start in time.
     """
     import ray
 
@@ -37,17 +40,25 @@ def start_ray(workers: int | None, folder: str) -> bool:
     # A task that a Ctrl-C killed has nobody left to look at its error, and needs nobody.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    with keeping_sigterm():
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            include_dashboard=False,
-            object_store_memory=256 * 1024**2,
-            _temp_dir=folder,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": shared_environment()},
-        )
+    try:
+        with keeping_sigterm():
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                object_store_memory=256 * 1024**2,
+                _temp_dir=folder,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": shared_environment()},
+            )
+    except Exception as error:
+        if type(error) is not Exception:  # this one Ray raises where a node is slow to start
+            raise
+        raise Transient(
+            f"Ray did not start on this machine, which may be overloaded ({error}); what the job "
+            "has done is kept: resume it later, or with --workers inline, which needs no Ray"
+        ) from error
     return True
 
 
