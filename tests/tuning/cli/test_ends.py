@@ -140,7 +140,7 @@ def test_what_a_problem_prints_does_not_spoil_the_output(
     tmp_path: Path, write: Callable[..., str], module: Callable[[str], None], option: str
 ) -> None:
     module(STEEP % "print('step by step')")
-    job = write(STEEP_JOB.replace("settings = 4", "settings = 1"))
+    job = write(STEEP_JOB.replace("settings = 4", "settings = 3"))
     ran = surefoot(tmp_path / "home", "run", job, "--workers", "inline", option)
     assert ran.code == 0
     assert "step by step" in ran.err
@@ -242,10 +242,15 @@ def test_an_interrupted_job_goes_on(outside: Outside, write: Callable[..., str],
     who = holder(running.folder / LEASE)
     assert who is not None
     assert who.pid == process.pid
-    for number in numbers:
+    first, *again = numbers
+    send(process.pid, first)
+    heard = ""
+    for number in again:  # two at once would be one
+        assert process.stderr is not None
+        heard += process.stderr.readline()
         send(process.pid, number)
-        time.sleep(0.05)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    err = heard + err
     assert process.returncode == ExitCode.INTERRUPTED, err
     *before, last = err.splitlines()
     wanted = "interrupted; what was done is kept. Go on with: surefoot resume wells-1"

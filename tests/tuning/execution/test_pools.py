@@ -151,11 +151,10 @@ def test_a_task_that_takes_long_says_how_far_it_is() -> None:
         assert bands[-1].restarts == RESTARTS
         known = whole.quantiles()[:, : len(bands[-1].steps)].tolist()
         assert bands[-1].quantiles == tuple(map(tuple, known))
-    name = pool._heard.name
-    assert _internal_kv_list(name, namespace="surefoot")
     time.sleep(2.1)
     pool.wait(0.1)
-    assert not _internal_kv_list(name, namespace="surefoot")  # what has ended is forgotten there
+    # What has ended is forgotten there.
+    assert not _internal_kv_list(pool._heard.name, namespace="surefoot")
     pool.close()
 
 
