@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from trainers import Problem, ProblemFailed, SurefootError
 from tuning.execution.base import Done, Event, Failed, Lost, Outcome, Pool, TaskId
@@ -61,7 +61,7 @@ def attempt(
     """Carry out one task; what the user's code raises becomes the event."""
     try:
         with user_code():
-            return Done(task_id, run_task(problem, config, block, watch or nullcontext()))
+            return Done(task_id, run_task(problem, config, block, watch))
     except MemoryError as error:  # another time, or on another node, there may be enough
         return Lost(task_id, f"out of memory: {error}".rstrip(": "))
     except SurefootError as error:

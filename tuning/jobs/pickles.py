@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from pathlib import Path
 
 import cloudpickle
@@ -11,6 +10,7 @@ import cloudpickle
 from trainers import Problem, ProblemFailed
 from tuning.errors import InvalidInput
 from tuning.execution.in_process import user_code
+from tuning.spec.own_modules import look_in
 
 __all__ = ["pickled", "unpickled"]
 
@@ -40,8 +40,7 @@ def unpickled(stored: bytes, job_id: str, name: str, folder: Path) -> Problem:
     Raises:
         InvalidInput: its module is not found, no longer has it, or raises; or `stored` is damaged.
     """
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))  # last: what is found without it stays what is found
+    look_in(folder)
     try:
         with user_code():
             problem: Problem = cloudpickle.loads(stored)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -16,6 +15,7 @@ from trainers.randomness import starts
 from trainers.training.trainer import Trainer
 from tuning.spec.advice import Advice
 from tuning.spec.cluster_section import ClusterSpec
+from tuning.spec.own_modules import look_in
 from tuning.spec.sections import (
     BudgetSpec,
     OutcomesSpec,
@@ -220,8 +220,8 @@ class JobSpec(Section):
             beside = folder / data
             if not is_address(data) and os.path.exists(beside):
                 parameters["data"] = str(beside)
-        if folder is not None and ":" in self.problem.name and str(folder) not in sys.path:
-            sys.path.append(str(folder))  # last: what is found without it stays what is found
+        if folder is not None and ":" in self.problem.name:
+            look_in(folder)
         try:
             problem = get_problem(self.problem.name, **parameters)
         except TypeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -17,6 +17,7 @@ from tuning.trial.curves import checkpoints
 from tuning.trial.one_thread import one_thread
 from tuning.trial.result import BlockResult, Curves, Restarts, SharpnessHistory
 from tuning.trial.setting import Block, Setting
+from tuning.trial.watch import Watch
 
 __all__ = [
     "TrainingConfig",
@@ -35,7 +36,6 @@ _TASK_SECONDS = 1.0
 _FLOPS_PER_SECOND = 1e10
 _LEAST_RESTARTS = 2
 _CLASSIFYING = 2.5  # training and classifying, in trainings
-_UNWATCHED: AbstractContextManager[Recorder | None] = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,13 @@ def run_task(
     problem: Problem,
     config: TrainingConfig,
     block: Block,
-    watch: AbstractContextManager[Recorder | None] = _UNWATCHED,
+    watch: Watch | None = None,
 ) -> BlockResult:
     """Train and classify `block` on one BLAS thread: more would change the rounding."""
     with one_thread():
         begin = time.perf_counter()
-        with watch as recorder:
-            run = train_block(
-                problem, config, block, recorders=() if recorder is None else (recorder,)
-            )
+        with watch or nullcontext():
+            run = train_block(problem, config, block, recorders=[] if watch is None else [watch])
         middle = time.perf_counter()
         outcomes = classify(problem, run, config.thresholds)
         held_out = problem.validation_loss(run.weights)

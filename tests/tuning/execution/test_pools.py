@@ -17,6 +17,7 @@ from ray.experimental.internal_kv import _internal_kv_list
 import tuning
 from tests.support.plugins import install, on_path
 from tests.support.simulated_study import BAND
+from tests.support.slow_problems import Patient
 from trainers import get_problem
 from trainers.problem import FloatArray
 from trainers.problems.landscapes import DoubleWell
@@ -75,19 +76,6 @@ class Deadly(DoubleWell):
         return super().loss_and_gradient(w, *batch)
 
 
-class Patient(Bowl):
-    """Trains for 14 seconds, and is judged at once."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
-        self.calls += 1
-        if self.calls <= STEPS:
-            time.sleep(14.0 / STEPS)
-        return super().loss_and_gradient(w, *batch)
-
-
 # ------------------------------------------------------------------------------ every pool
 
 
@@ -129,7 +117,7 @@ def test_workers_start_with_one_thread() -> None:
 
 @pytest.mark.usefixtures("ray")
 def test_a_task_that_takes_long_says_how_far_it_is() -> None:
-    pool = RayPool(Patient(), CONFIG)
+    pool = RayPool(Patient(STEPS, 14.0), CONFIG)
     for number in range(2):
         pool.submit(TaskId(number, 0), task(number))
     told: dict[TaskId, list[LossBand]] = {TaskId(number, 0): [] for number in range(2)}

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import os
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
 import tuning
-from trainers.problem import FloatArray
+from tests.support.slow_problems import Patient
 from tuning.search.loop import Progress
-from tuning.testing.problems import Bowl
 
 STEPS, SECONDS = 50, 16.0
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
-
-
-class Patient(Bowl):
-    """Trains for 16 seconds, and is judged at once; where it was made all is at once."""
-
-    def __init__(self) -> None:
-        self.home, self.calls = os.getpid(), 0
-
-    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
-        if os.getpid() != self.home:
-            self.calls += 1
-            time.sleep(SECONDS / STEPS if self.calls <= STEPS else 0.0)
-        return super().loss_and_gradient(w, *batch)
 
 
 @pytest.mark.usefixtures("ray")
@@ -62,7 +45,7 @@ def test_its_curve_grows_while_it_trains(tmp_path: Path) -> None:
                 seen.setdefault(run.data.tags["surefoot.key"], []).append(found)
 
     report = tuning.tune(
-        problem=Patient(),
+        problem=Patient(STEPS, SECONDS, elsewhere=True),
         search={
             "sampler": "random",
             "settings": 2,

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 
-from trainers.problem import FloatArray
+from tests.support.slow_problems import Patient
 from tuning.testing.pools import CONFIG, RESTARTS, STEPS, task
-from tuning.testing.problems import Bowl
 from tuning.trial.task import run_task
 from tuning.trial.watch import LossBand, Watch
 
 SLOW = 0.004  # seconds of a gradient; a training takes a quarter of a second
 
 
-class Slow(Bowl):
-    """As long as it is trained; it is judged at once."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def loss_and_gradient(self, w: FloatArray, /, *batch: Any) -> tuple[FloatArray, FloatArray]:
-        self.calls += 1
-        if self.calls <= STEPS:
-            time.sleep(SLOW)
-        return super().loss_and_gradient(w, *batch)
-
-
 @pytest.mark.parametrize("rate", [0.1, 2.5])  # one that converges, and one from which none returns
 def test_each_band_goes_on_from_the_last(rate: float) -> None:
     bands: list[LossBand] = []
     with_watch = run_task(
-        Slow(), CONFIG, task(0, rate), Watch(bands.append, first=5 * SLOW, pause=5 * SLOW)
+        Patient(STEPS, SLOW * STEPS),
+        CONFIG,
+        task(0, rate),
+        Watch(bands.append, first=5 * SLOW, pause=5 * SLOW),
     )
-    silent = run_task(Slow(), CONFIG, task(0, rate))
+    silent = run_task(Patient(STEPS, SLOW * STEPS), CONFIG, task(0, rate))
     assert np.array_equal(with_watch.curves.losses, silent.curves.losses, equal_nan=True)
     assert len({band.steps[-1] for band in bands}) > 3
     whole = silent.curves.thinned(36)
@@ -52,7 +40,7 @@ def test_each_band_goes_on_from_the_last(rate: float) -> None:
 
 def test_a_training_that_is_over_soon_is_not_told_of() -> None:
     bands: list[LossBand] = []
-    run_task(Slow(), CONFIG, task(0), Watch(bands.append))
+    run_task(Patient(STEPS, SLOW * STEPS), CONFIG, task(0), Watch(bands.append))
     assert bands == []
 
 
@@ -64,7 +52,7 @@ def test_nobody_waits_for_who_is_told() -> None:
         release.wait(60.0)
 
     begin = time.monotonic()
-    run_task(Slow(), CONFIG, task(0), Watch(deaf, first=SLOW, pause=SLOW))
+    run_task(Patient(STEPS, SLOW * STEPS), CONFIG, task(0), Watch(deaf, first=SLOW, pause=SLOW))
     assert asked.is_set()
     assert time.monotonic() - begin < 30.0
     release.set()
