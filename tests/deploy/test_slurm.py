@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_the_script_runs_surefoot_on_all_nodes(
 
 def test_without_a_cluster_that_is_a_line(tmp_path: Path) -> None:
     ran = subprocess.run(
-        ["surefoot", "run", "xor.toml", "--workers", "cluster", "-q"],
+        [sys.executable, "-m", "tuning", "run", "xor.toml", "--workers", "cluster", "-q"],
         cwd=COMPOSE_FILE.parent / "examples",
         env={**os.environ, "SUREFOOT_HOME": str(tmp_path), "RAY_ADDRESS": "127.0.0.1:9"},
         capture_output=True,

@@ -19,7 +19,6 @@ from tests.support import made_reports
 from trainers.errors import InvalidInput
 from tuning.report.figures.heights import DEEPEST
 from tuning.report.figures.kinds import KINDS
-from tuning.report.figures.theory import theoretical_limit
 from tuning.report.labels import STACKS, STATUS_COLOURS, stack
 from tuning.report.model import Report, Status
 
@@ -88,7 +87,7 @@ def test_the_rates_that_count_are_marked() -> None:
     assert found["its margin, × 2"] == [2 * best.learning_rate]
     assert found["cliff"] == [cliffs["gd"].estimate, cliffs["adam(beta1=0.8)"].estimate]
     # Of gradient descent alone: Adam's preconditioner is not in the minima.
-    assert found["theoretical limit at the lowest minimum"] == [2.0 / 8.9]
+    assert found["limit by the flattest global minimum"] == [2.0 / 8.9]
     regions = [s for s in made.plot("cliff").layout.shapes if s.name == "the cliff's interval"]
     assert (regions[0].x0, regions[0].x1) == (cliffs["gd"].low, cliffs["gd"].high)
     assert "rate that looks stable" in lines(made_reports.unconfirmed().plot())
@@ -97,16 +96,18 @@ def test_the_rates_that_count_are_marked() -> None:
     assert at == math.log10(best.learning_rate)
 
 
-def test_theory_knows_momentum_too() -> None:
+def test_the_limit_is_that_of_the_flattest_global_minimum() -> None:
+    """As on the page: above it no global minimum that was found holds."""
     made = made_reports.report()
-    job = {**made.job, "search": {"optimizers": ["momentum", {"name": "momentum", "beta": 0.5}]}}
-    changed = replace(made, job=job)
-    usual, slower = (theoretical_limit(changed, n) for n in ("momentum", "momentum(beta=0.5)"))
-    assert usual is not None
-    assert slower is not None
-    assert usual.rate == pytest.approx(3.8 / 8.9)
-    assert slower.rate == pytest.approx(3.0 / 8.9)
-    assert theoretical_limit(replace(made, minima=()), "gd") is None
+    (one, *_) = [m for m in made.minima if m.is_global]
+    flat, local = replace(one, largest_curvature=4.0), replace(one, largest_curvature=1.0)
+    for minima, limit in (
+        ((one, flat), 2.0 / 4.0),
+        ((flat, one, replace(local, is_global=False)), 2.0 / 4.0),
+    ):
+        found = lines(replace(made, minima=minima).plot())
+        assert found["limit by the flattest global minimum"] == [limit]
+    assert "limit by the flattest global minimum" not in lines(replace(made, minima=()).plot())
 
 
 def test_unstable_shares_are_those_of_the_settings() -> None:

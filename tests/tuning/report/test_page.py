@@ -122,7 +122,7 @@ def test_the_first_picture_says_where_to_train(opened: Opened) -> None:
     # gd's limit at the global minimum of curvature 8.9: 2 / 8.9 = 0.2247.
     for said in (
         "cliff 1.07 [0.95, 1.2]",
-        "limit by the curvature at the minimum: 0.225",
+        "limit by the flattest global minimum: 0.225",
         "recommended 0.3, margin × 2",
     ):
         assert any(said in word for word in words), words

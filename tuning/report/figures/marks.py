@@ -1,5 +1,5 @@
 """What is marked on an axis of learning rates: the cliff, the unstable rates above it, the
-theoretical limit, and the recommended rate with its margin.
+limit by curvature, and the recommended rate with its margin.
 
 Shapes take rates as they are on any axis; words take their logarithm on a logarithmic one.
 """
@@ -13,10 +13,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from tuning.report.figures.style import INK
-from tuning.report.figures.theory import theoretical_limit
 from tuning.report.formatting import interval, number
 from tuning.report.labels import GREEN, ORANGE, PURPLE, VERMILION
 from tuning.report.model import BestStable, Report, Status
+from tuning.report.theory import curvature_limits
 
 __all__ = ["mark_recommended", "mark_stability"]
 
@@ -33,7 +33,7 @@ def mark_stability(
     regions: bool = True,
     scale: _Scale = float,
 ) -> None:
-    """The cliff with its interval, the unstable rates, the theoretical limit, in one panel.
+    """The cliff with its interval, the unstable rates, the limit by curvature, in one panel.
 
     Args:
         legend: whether this panel's marks are those in the legend.
@@ -66,11 +66,10 @@ def mark_stability(
             place,
             scale,
         )
-    if (limit := theoretical_limit(report, optimizer)) is not None:
-        name = "theoretical limit at the lowest minimum"
-        _line(drawn, limit.rate, PURPLE, "dot", name, place, legend, scale)
-        text = f"{number(limit.factor)}/λ = {number(limit.rate)}"
-        _say(drawn, text, limit.rate, 0.91, place, scale)
+    if (limit := curvature_limits(report).get(optimizer)) is not None:
+        name = "limit by the flattest global minimum"
+        _line(drawn, limit, PURPLE, "dot", name, place, legend, scale)
+        _say(drawn, f"limit {number(limit)}", limit, 0.91, place, scale)
 
 
 def mark_recommended(

@@ -19,11 +19,11 @@ function landmarks(drawn, index, words = true) {
   }
   if (limit !== null && limit < drawn.at.x.high && limit > drawn.at.x.low) {
     drawn.line(limit, { class: "limit" });
-    if (words) drawn.say(2, `limit by the curvature at the minimum: ${number(limit)}`, limit, "┆");
+    if (words) drawn.say(2, `limit by the flattest global minimum: ${number(limit)}`, limit, "┆");
   } else if (words && limit !== null) {
     const side = limit > drawn.at.x.high ? "right" : "left";
     const end = side === "right" ? drawn.at.x.high : drawn.at.x.low;
-    drawn.say(2, `limit by the curvature: ${number(limit)}, off to the ${side}`, end, "");
+    drawn.say(2, `limit by the flattest global minimum: ${number(limit)}, off to the ${side}`, end, "");
   }
   if (best) {
     drawn.line(best.rate, { class: "best" });
