@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trainers import Dynamics
-from tuning.search.loop import Progress, Writing
+from tuning.report.formatting import count, number
+from tuning.runner.tally import Tally
+from tuning.search.loop import Progress, UnderWay, Writing
 from tuning.spec.job import JobSpec
-from tuning.trial.result import SettingResult
-from tuning.trial.setting import Role
 
 __all__ = ["LineProgress", "LiveProgress", "describe", "shown"]
 
@@ -67,53 +66,9 @@ class _Description:
     rate: str
     outcomes: str
     best: str
+    training: str
     left: str
     phases: tuple[Phase, ...]
-
-
-class Tally:
-    """What is counted of the results told so far, each once.
-
-    Attributes:
-        search: how much of the search has been told, in settings or, where that is how its size is
-            given, in restarts. already: of that, what had been done before this run.
-        confirming: whether the search is over. fresh: restarts on fresh starts.
-        seconds: of the workers, in training and in judging.
-        counts: restarts by `Dynamics`. best: among the settings that look stable, the one with the
-            lowest mean loss: for progress only.
-    """
-
-    def __init__(self, spec: JobSpec) -> None:
-        self._limit = spec.stability.max_unstable
-        self._by_restarts = spec.search_size[1] == "restarts"
-        self.confirming = False
-        self._told = self.search = self.fresh = 0
-        self.seconds = (0.0, 0.0)
-        self.already: int | None = None
-        self.counts: Counter[str] = Counter()
-        self.best: SettingResult | None = None
-
-    def take(self, told: Sequence[SettingResult]) -> None:
-        """Count those of `told`, all of this job, that are new."""
-        for result in told[self._told :]:
-            self.counts.update(result.restarts.dynamics.tolist())
-            training, judging = self.seconds
-            self.seconds = (
-                training + result.training_seconds,
-                judging + result.classifying_seconds,
-            )
-            if result.setting.role.is_search:
-                self.search += len(result.restarts) if self._by_restarts else 1
-            else:
-                self.confirming = True
-                self.fresh += len(result.restarts)
-            if result.setting.role is Role.SEARCH:
-                stable = result.unstable_fraction <= self._limit
-                if stable and (self.best is None or result.value < self.best.value):
-                    self.best = result
-        self._told = len(told)
-        if self.already is None:
-            self.already = self.search
 
 
 def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
@@ -124,11 +79,12 @@ def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
     if best is not None and not progress.finished:
         rule = spec.search.rules[best.setting.optimizer]
         found = f"{rule.label} {best.setting.learning_rate:.3g} (unconfirmed)"
-    now = search - already
+    trained = search + _under_way(progress, spec, in_search=True)
+    now = trained - already
     size, unit = spec.search_size
     size = max(size, search)
     searching = search < size and not tally.confirming
-    left = progress.seconds / now * (size - search) if now > 0 else None
+    left = progress.seconds / now * (size - trained) if now > 0 else None
     phase = "searching" if searching else "confirming on fresh starts"
     if progress.finished:
         phase = "done" if progress.writing is None else f"writing {progress.writing.what}"
@@ -144,8 +100,9 @@ def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
         else "",
         outcomes="  ".join(f"{counts[d.value]} {d.value}" for d in Dynamics),
         best=found,
+        training=_training(progress.under_way, spec),
         left="" if left is None or not searching else f"{_clock(left)} left",
-        phases=_phases(progress, spec, tally, (search, size, unit), rest),
+        phases=_phases(progress, spec, tally, (search, trained, size, unit), rest),
     )
 
 
@@ -153,18 +110,19 @@ def _phases(
     progress: Progress,
     spec: JobSpec,
     tally: Tally,
-    searched: tuple[int, int, str],
+    searched: tuple[int, float, int, str],
     left: float | None,
 ) -> tuple[Phase, ...]:
     """Training and judging go on side by side, so what is left of them is shared as their times so
-    far have been."""
-    search, size, unit = searched
+    far have been; before anything has been judged nothing is known of that."""
+    search, trained, size, unit = searched
     if tally.confirming or progress.finished:
         size = search  # it may have ended early
     spent = sum(tally.seconds)
-    parts = [seconds / spent if spent else 0.5 for seconds in tally.seconds]
-    each = [None if left is None else part * left for part in parts]
-    fresh, most = tally.fresh, spec.confirmation_restarts if spec.fresh_starts else 0
+    parts = [seconds / spent for seconds in tally.seconds] if spent else [1.0, None]
+    each = [None if left is None or part is None else part * left for part in parts]
+    fresh = tally.fresh + int(_under_way(progress, spec, in_search=False))
+    most = spec.confirmation_restarts if spec.fresh_starts else 0
     if progress.finished:
         most = fresh
     by_restart = progress.seconds / progress.restarts_done if progress.restarts_done else None
@@ -172,10 +130,37 @@ def _phases(
     writing = progress.writing or Writing("", 0, _WRITING_STEPS)
     to_write = _WRITING_SECONDS * (1 - writing.done / writing.of)
     return (
-        Phase("training", search, size, unit, each[0]),
+        Phase("training", int(trained), size, unit, each[0]),
         Phase("judging", search, size, unit, each[1]),
         Phase("confirming", fresh, max(most, fresh), "restarts", to_confirm, at_most=True),
         Phase("writing", writing.done, writing.of, "steps", to_write),
+    )
+
+
+def _under_way(progress: Progress, spec: JobSpec, *, in_search: bool) -> float:
+    """How much the trainings amount to that have not ended yet: of the search in its unit, of
+    confirmations in restarts."""
+    by_restarts = spec.search_size[1] == "restarts" or not in_search
+    return sum(
+        u.losses.restarts
+        / (1 if by_restarts else len(u.setting.starts))
+        * (u.losses.steps[-1] / spec.training.steps)
+        for u in progress.under_way
+        if u.setting.role.is_search == in_search
+    )
+
+
+def _training(under_way: Sequence[UnderWay], spec: JobSpec) -> str:
+    """Of the tasks that take long to train, the one that is furthest."""
+    if not under_way:
+        return ""
+    first = max(under_way, key=lambda u: u.losses.steps[-1])
+    rule, losses = spec.search.rules[first.setting.optimizer], first.losses
+    step, steps = count(losses.steps[-1]), count(spec.training.steps)
+    more = f"; {len(under_way) - 1} more" if len(under_way) > 1 else ""
+    return (
+        f"{rule.label} {first.setting.learning_rate:.3g}: step {step} of {steps}, "
+        f"median loss {number(losses.quantiles[1][-1])}{more}"
     )
 
 
@@ -214,6 +199,7 @@ class LiveProgress:
             _bars(d.phases, self.console.width),
             Text(d.outcomes),
             Text(f"best stable rate so far: {d.best}" if d.best else ""),
+            Text(f"in training: {d.training}" if d.training else ""),
         )
 
 
@@ -236,7 +222,7 @@ class LineProgress:
     console: Console
     spec: JobSpec
     _next: float = field(default=0.0, init=False)
-    _last: tuple[int, str] = field(default=(-1, ""), init=False)
+    _last: tuple[int, str, str] = field(default=(-1, "", ""), init=False)
 
     def __post_init__(self) -> None:
         self._tally = Tally(self.spec)
@@ -251,7 +237,7 @@ class LineProgress:
         for line in progress.news:
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
         d = describe(progress, self.spec, self._tally)
-        news = (d.done, d.phase)
+        news = (d.done, d.phase, d.training)
         if news == self._last or (progress.seconds < self._next and d.phase == self._last[1]):
             return
         self._next, self._last = progress.seconds + _LINE_SECONDS, news
@@ -263,6 +249,7 @@ class LineProgress:
             d.rate,
             d.outcomes,
             f"best stable so far: {d.best}" if d.best else "",
+            f"in training: {d.training}" if d.training else "",
             d.left,
         ]
         self.console.print("; ".join(p for p in parts if p), soft_wrap=True, highlight=False)

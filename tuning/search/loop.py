@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tuning.errors import ProblemFailed, Unreachable
-from tuning.execution.base import Done, Event, Lost, Pool, TaskProgress
+from tuning.execution.base import Done, Event, Lost, Pool, TaskId, TaskProgress
 from tuning.report.model import Report
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.coordinator import Coordinator
@@ -20,6 +20,7 @@ from tuning.spec.job import JobSpec
 from tuning.study import StudyStore, TrialRecord
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Setting
+from tuning.trial.watch import LossBand
 
 __all__ = [
     "Announce",
@@ -28,6 +29,7 @@ __all__ = [
     "Listener",
     "Listeners",
     "Progress",
+    "UnderWay",
     "Writing",
     "ignore",
     "run_loop",
@@ -53,6 +55,14 @@ class Writing:
 
 
 @dataclass(frozen=True)
+class UnderWay:
+    """A task that takes long to train: of which setting, and the losses of its restarts so far."""
+
+    setting: Setting
+    losses: LossBand
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a job is, for people."""
 
@@ -64,6 +74,7 @@ class Progress:
     finished: bool = False
     news: tuple[str, ...] = ()  # what has gone wrong, and been mended, since the last
     writing: Writing | None = None
+    under_way: tuple[UnderWay, ...] = ()  # where the pool tells of it
 
 
 Listener = Callable[[Progress], None]
@@ -150,6 +161,7 @@ class _Loop:
         self._count = itertools.count()
         self._running = self._restarts = self._lost = 0  # tasks, in `_later` too; restarts; tasks
         self._news: tuple[str, ...] = ()
+        self._under_way: dict[TaskId, UnderWay] = {}
         self._halted = False
 
     def run(self) -> list[SettingResult]:
@@ -217,9 +229,11 @@ class _Loop:
         for event in events:
             if isinstance(event, TaskProgress):
                 if (setting := self.core.setting(event.task_id.number)) is not None:
+                    self._under_way[event.task_id] = UnderWay(setting, event.losses)
                     self.listeners.under_way(setting, event)
                 continue
             self._running -= 1
+            self._under_way.pop(event.task_id, None)
             if isinstance(event, Done):
                 self._restarts += len(event.result.restarts)
             if isinstance(event, Lost):
@@ -237,6 +251,7 @@ class _Loop:
                 self._lost,
                 finished,
                 self._news,
+                under_way=tuple(self._under_way.values()),
             )
         )
 

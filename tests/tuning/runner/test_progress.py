@@ -11,10 +11,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.support.made_results import DIVERGED, GOOD, OSCILLATING, job, result
-from tuning.runner.progress import LineProgress, LiveProgress, Tally, describe
-from tuning.search.loop import Progress, Writing
+from tuning.runner.progress import LineProgress, LiveProgress, describe
+from tuning.runner.tally import Tally
+from tuning.search.loop import Progress, UnderWay, Writing
 from tuning.trial.result import SettingResult
 from tuning.trial.setting import Role
+from tuning.trial.watch import LossBand
 
 SLOW = replace(GOOD, loss=0.3)
 RESULTS = [
@@ -74,6 +76,43 @@ def test_every_phase_has_its_progress_and_its_time_left() -> None:
     confirming = describe(progress(RESULTS, 60.0), spec, tally).phases
     assert [p.time_left for p in confirming[:2]] == ["done", "done"]
     assert (confirming[2].done, confirming[2].of) == (2, 200)
+
+
+def test_a_training_that_takes_long_moves_its_bar() -> None:
+    """A setting is half trained, and a quarter of another: 0.75 of four."""
+    spec = job(4, training={"restarts": 4, "steps": 1_000})
+    begun = [
+        replace(result(k, rate, [GOOD] * 4).setting, role=role)
+        for k, rate, role in [
+            (0, 0.1, Role.SEARCH),
+            (1, 0.2, Role.SEARCH),
+            (2, 0.2, Role.CONFIRMATION),
+        ]
+    ]
+
+    def band(step: int, restarts: int) -> LossBand:
+        return LossBand((0, step), ((1.0, 0.1), (1.0, 0.25), (2.0, 0.5)), restarts)
+
+    now = replace(
+        progress([], 30.0),
+        under_way=(UnderWay(begun[0], band(500, 4)), UnderWay(begun[1], band(1_000, 1))),
+    )
+    described = describe(now, spec, Tally(spec))
+    assert described.training == "gd 0.2: step 1,000 of 1,000, median loss 0.25; 1 more"
+    training, judging = described.phases[:2]
+    # 0.75 of 4 settings in 30 seconds: 3.25 take 130. Of judging nothing is known by now.
+    assert (training.done, training.of, training.time_left) == (0, 4, "2:10 left")
+    assert (judging.done, judging.time_left) == (0, "")
+    lines = io.StringIO()
+    shown = LineProgress(Console(file=lines, width=80, _environ={}), spec)
+    shown(now)
+    shown(replace(now, seconds=45.0, under_way=(UnderWay(begun[0], band(900, 4)),)))
+    first, second = lines.getvalue().splitlines()
+    assert "in training: gd 0.2: step 1,000" in first
+    assert "in training: gd 0.1: step 900 of 1,000, median loss 0.25" in second
+    confirming = replace(now, under_way=(UnderWay(begun[2], band(500, 4)),))
+    phases = describe(confirming, spec, Tally(spec)).phases
+    assert (phases[0].done, phases[2].name, phases[2].done) == (0, "confirming", 2)
 
 
 def test_writing_is_a_phase_of_its_own() -> None:

@@ -107,16 +107,20 @@ def test_progress_of_a_task_is_passed_on_and_changes_nothing(
             ]
 
     heard: list[tuple[int, TaskProgress]] = []
-    answers = []
+    answers, shown = [], []
     for name, pool in (("silent", Losing(1, clock)), ("telling", Telling(1, clock))):
         store = new_store(tmp_path, name)
         plan = JobPlan(SPEC, SPEC.make_problem().flops(), None)
-        listeners = Listeners(under_way=lambda s, event: heard.append((s.number, event)))
+        listeners = Listeners(
+            progress=lambda now: shown.append([u.losses for u in now.under_way]),
+            under_way=lambda s, event: heard.append((s.number, event)),
+        )
         results = run_loop(SPEC, plan, pool, store, lambda _: None, listeners)
         answers.append([(r.setting, r.restarts.loss.tolist()) for r in results])
     assert answers[0] == answers[1]
     assert [event.task_id for _, event in heard] == [task_id for task_id, _ in pool.given]
     assert all(number == event.task_id.number for number, event in heard)
+    assert shown[-1] == []  # what has ended is under way no more
 
 
 def test_a_database_that_is_away_is_waited_for(
