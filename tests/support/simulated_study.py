@@ -11,7 +11,7 @@ from tests.support.made_results import GOOD, Row, answer, block_answer, setting
 from tuning.execution.base import Done, Lost, Outcome, TaskId, TaskProgress
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.coordinator import MAX_RETRIES, Coordinator, check_invariants
-from tuning.trial.result import BlockResult, SettingResult
+from tuning.trial.result import BlockResult, Bought, SettingResult
 from tuning.trial.setting import Block, Role, Setting
 from tuning.trial.watch import LossBand
 
@@ -28,7 +28,7 @@ class Plan:
     propose: Propose
     cut: Callable[[Setting], list[Block]]
     confirm: Callable[[Sequence[SettingResult]], list[Setting]]
-    bought: int | None = None
+    bought: Bought | None = None
     told: list[SettingResult] = field(default_factory=list)
     tried: list[Setting] = field(default_factory=list)
 
@@ -40,9 +40,10 @@ class Plan:
         self.told.append(result)
         return self.follow()
 
-    def out_of_time(self) -> list[Setting]:
-        self.bought = self.settings = len(self.tried)
-        return []
+    def time_left(self, restarts: float) -> None:
+        if not restarts:
+            self.settings = len(self.tried)
+            self.bought = Bought(self.settings, 0)
 
     def parts(self, setting: Setting) -> list[Block]:
         return self.cut(setting)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cache
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -131,18 +132,23 @@ def carry_out(
     known_minimum: float | None = 0.0,
     until: int | None = None,
     out_of_time_at: int | None = None,
+    time_left: float = 0.0,
+    affordable: float = inf,
     order: random.Random | None = None,
 ) -> list[SettingResult]:
     """The whole job, by the real coordinator, from where its study stands.
 
     Args:
         until: killed when so many trials have been told. out_of_time_at: when so many have been,
-            time is over. order: in which tasks end; as they were submitted unless given.
+            there is time for `time_left` more, those in flight among them. affordable: how many
+            there is time for in all. order: in which tasks end; as they were submitted unless
+            given.
     """
     core = Coordinator(JobPlan(spec, 1.0, known_minimum), told)
     told = list(told)
     actions = core.start()
     waiting: list[Submit] = []
+    trained = 0
     while True:
         for action in actions:
             match action:
@@ -160,5 +166,7 @@ def carry_out(
         before = len(told)
         actions = core.handle(Done(submit.task_id, trainer.train(submit.block)))
         if out_of_time_at is not None and before >= out_of_time_at:
-            actions += core.out_of_time()
+            core.time_left(time_left)
             out_of_time_at = None
+        trained += len(submit.block.starts)
+        core.time_left(affordable - trained)

@@ -195,7 +195,7 @@ def _missing(results: Sequence[SettingResult], spec: JobSpec) -> str:
         return ""
     done, all_of_them = len(of_role(results, Role.SEARCH)), spec.search_settings
     if (bought := bought_of(results)) is not None:
-        all_of_them = min(all_of_them, bought // spec.training.restarts)
+        all_of_them = min(all_of_them, bought.restarts // spec.training.restarts)
     return f"{done} of {all_of_them} settings are done" if done < all_of_them else ""
 
 
@@ -207,8 +207,11 @@ def _stopped(
         return {}
     why = "the budget is spent"
     if (bought := bought_of(results)) is not None:
-        restarts = bought + (spec.confirmation_restarts if bought >= spec.default_restarts else 0)
-        why = f"time was over; [budget] restarts = {restarts} buys the same answer"
+        restarts = bought.restarts + bought.fresh * spec.confirmed_rates
+        why = (
+            f"time was over; [budget] restarts = {restarts}, fresh = {bought.fresh} buy the same "
+            "answer"
+        )
     searched = [r for r in results if r.setting.role.is_search]
     mine = {
         name: brackets(trained_of([r for r in searched if r.setting.optimizer == i]))

@@ -40,7 +40,10 @@ def cliff_target(results: Sequence[SettingResult], labels: Labels, spec: JobSpec
 
 def first_test(spec: JobSpec) -> SequentialTest | None:
     """By which the first candidate will be confirmed; None if no fresh starts are to be had."""
-    limits, most = spec.stability, spec.fresh_starts
+    limits = spec.stability
+    # The rate that is sought does not depend on what time will have bought in the end, nor on
+    # `budget.fresh`, which says that of a search that time has ended.
+    most = spec.fresh_starts if spec.budget.fresh is None else limits.confirm
     if not most:
         return None
     alpha = FIRST_SHARE * (1 - limits.confidence)

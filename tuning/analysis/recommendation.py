@@ -139,8 +139,6 @@ def _affordable(starts: int, share: float, spec: JobSpec) -> SequentialTest | No
 
 
 def fresh_starts(results: Sequence[SettingResult], spec: JobSpec) -> int:
-    """How many there are in all; none after a search that time cut short before it was of any use
-    (as `JobSpec.fresh_starts` has it for a budget of as many restarts)."""
+    """How many there are in all."""
     bought = bought_of(results)
-    cut_short = bought is not None and bought < spec.default_restarts
-    return 0 if cut_short else spec.fresh_starts
+    return spec.fresh_starts if bought is None else bought.fresh

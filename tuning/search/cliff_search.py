@@ -49,6 +49,8 @@ class CliffSearch:
         self._spec = spec
         self._labels = RunningLabels(known_minimum, spec.thresholds)
         self._budget = _budget(spec)
+        self._affordable = _UNLIMITED
+        self.cut: int | None = None
         self._trials, self._count = spec.budget.settings, 0
         #: The budget, in restarts, that leads to what has been granted: the most that was wanted.
         self.spent = 0
@@ -87,10 +89,13 @@ class CliffSearch:
         self._budget = min(self._budget, restarts)
 
     @property
-    def to_come(self) -> int:
+    def committed(self) -> int:
+        """At most: an end that is over may have taken less."""
         spending = [run.spending for run in self._runs]
-        done = sum(one.explored + reserve(one.starts) * one.over for one in spending)
-        return demand(spending) - done
+        return sum(one.explored + reserve(one.starts) * one.over for one in spending)
+
+    def afford(self, restarts: int) -> None:
+        self._affordable = restarts
 
     def _send(self, optimizer: int, found: Sequence[Trained]) -> list[Wanted]:
         run = self._runs[optimizer]
@@ -106,7 +111,11 @@ class CliffSearch:
         def fits(trainings: int, starts: int) -> bool:
             if self._trials is not None and self._count >= self._trials:
                 return False
-            return self._wanted_with(run, trainings, starts) <= self._budget
+            wanted = self._wanted_with(run, trainings, starts)
+            if self.cut is None and self._affordable < wanted <= self._budget:
+                self.cut = max(self._affordable, self.spent)
+                self.limit(self.cut)
+            return wanted <= self._budget
 
         probes = granted(asked, run.spending.starts, fits)
         if not probes:

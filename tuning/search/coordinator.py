@@ -15,7 +15,7 @@ from typing import Protocol
 from tuning.execution.base import Done, Event, Failed, Lost, Outcome, TaskId, TaskProgress
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.history import History
-from tuning.trial.result import BlockResult, SettingResult
+from tuning.trial.result import BlockResult, Bought, SettingResult
 from tuning.trial.setting import Block, Setting
 
 __all__ = ["MAX_RETRIES", "Coordinator", "Plan", "check_invariants"]
@@ -43,14 +43,14 @@ class Plan(Protocol):
     def tell(self, result: SettingResult) -> list[Setting]:
         """The settings that follow from the next result, if any."""
 
-    def out_of_time(self) -> list[Setting]:
-        """Search no more; the settings that are needed for a verdict all the same."""
+    def time_left(self, restarts: float) -> None:
+        """There is time for so many, beside those that are in flight: ask for no more."""
 
     def parts(self, setting: Setting) -> list[Block]:
         """Its tasks, a block each."""
 
     @property
-    def bought(self) -> int | None:
+    def bought(self) -> Bought | None:
         """See `SettingResult`."""
 
 
@@ -102,11 +102,16 @@ class Coordinator:
         self.history.add(event, actions)
         return actions
 
-    def out_of_time(self) -> list[Action]:
-        """The time that the search may take is over."""
-        if self._over or self._halted:
-            return []
-        return [*self._submit(self._plan.out_of_time()), *self._end()]
+    def time_left(self, restarts: float) -> None:
+        """There is time for so many more, those that are in flight among them."""
+        if not self._over and not self._halted:
+            in_flight = sum(
+                len(part.starts)
+                for work in self._open.values()
+                for number, part in enumerate(work.parts)
+                if number not in work.results
+            )
+            self._plan.time_left(restarts - in_flight)
 
     def halt(self) -> list[Action]:
         """Nothing new; what is open is waited for, and the job can be resumed."""

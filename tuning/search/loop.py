@@ -14,6 +14,7 @@ from tuning.execution.base import Done, Event, Lost, Pool, TaskId, TaskProgress
 from tuning.report.model import Report
 from tuning.search.actions import Action, Fail, Finish, Submit, Tell
 from tuning.search.coordinator import Coordinator
+from tuning.search.pace import Pace
 from tuning.search.plan import JobPlan
 from tuning.search.records import results_of, to_record
 from tuning.spec.job import JobSpec
@@ -162,6 +163,7 @@ class _Loop:
         self._running = self._restarts = self._lost = 0  # tasks, in `_later` too; restarts; tasks
         self._news: tuple[str, ...] = ()
         self._under_way: dict[TaskId, UnderWay] = {}
+        self._pace = Pace(self._begin)
         self._halted = False
 
     def run(self) -> list[SettingResult]:
@@ -182,8 +184,8 @@ class _Loop:
             events = self.pool.wait(_POLL_SECONDS)
             self._count_up(events)
             actions = [action for event in events for action in self.core.handle(event)]
-            if self._time_is_over():
-                actions += self.core.out_of_time()
+            if (minutes := self.spec.budget.minutes) is not None:
+                self.core.time_left(self._pace.affordable(60 * minutes, self._restarts))
             if not self._halted and self.listeners.asked_to_end():
                 self._halted = True
                 actions += self.core.halt()
@@ -210,14 +212,6 @@ class _Loop:
                     failure.add_note(str(self.core.history))
                     raise failure
         return any(isinstance(action, Finish) for action in actions)
-
-    def _time_is_over(self) -> bool:
-        """Whether what is still to come, if the search ended now, would take all the time left."""
-        if self.spec.budget.minutes is None or self.plan.bought is not None or not self._restarts:
-            return False
-        spent = time.monotonic() - self._begin
-        each = spent / self._restarts
-        return spent + each * self.plan.to_come >= 60 * self.spec.budget.minutes
 
     def _submit_due(self) -> None:
         while self._later and self._later[0][0] <= time.monotonic():

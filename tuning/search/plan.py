@@ -3,15 +3,18 @@ of two kinds, then the verdict on fresh starts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from tuning.analysis.build import next_confirmations
+from tuning.analysis.recommendation import starts_needed
 from tuning.search.cliff_search import CliffSearch
 from tuning.search.settings_search import SettingsSearch
 from tuning.search.wanted import Wanted
 from tuning.spec.job import JobSpec
-from tuning.trial.result import SettingResult, bought_of
+from tuning.trial.result import Bought, SettingResult, bought_of
 from tuning.trial.setting import Block, Setting
 from tuning.trial.task import most_restarts, split_into_tasks
 
@@ -36,8 +39,16 @@ class Search(Protocol):
         """The budget, in restarts, that leads to what has been tried."""
 
     @property
-    def to_come(self) -> int:
-        """Restarts at most, beside those tried, if nothing more may be spent."""
+    def committed(self) -> int:
+        """Restarts that have been tried."""
+
+    def afford(self, restarts: int) -> None:
+        """By now it seems that no more can be spent. It need not hold until more is asked for: then
+        that is the limit, and `cut`."""
+
+    @property
+    def cut(self) -> int | None:
+        """The limit that `afford` came to, if it did."""
 
 
 def make_search(spec: JobSpec, known_minimum: float | None) -> Search:
@@ -59,7 +70,7 @@ def is_searching(
         return False
     search = CliffSearch(spec, known_minimum)
     if (bought := bought_of(results)) is not None:
-        search.limit(bought)
+        search.limit(bought.restarts)
     return bool(search.begin(results))
 
 
@@ -87,14 +98,15 @@ class JobPlan:
         self._told: list[SettingResult] = []
         self._tried = 0
         self._searching = True
-        self.bought: int | None = None
+        self.bought: Bought | None = None
+        self._affordable = Bought(0, 0)  # by now
 
     def begin(self, told: Sequence[SettingResult]) -> list[Setting]:
         self._told, self._tried = list(told), len(told)
         self.bought = bought_of(told)
         if self.bought is not None:
             # What had been proposed before time was over fits into what it bought.
-            self._search.limit(self.bought)
+            self._search.limit(self.bought.restarts)
         searched = [result for result in told if result.setting.role.is_search]
         self._searching = len(searched) == len(told)
         return self._numbered(self._search.begin(searched)) or self._verdict()
@@ -102,18 +114,31 @@ class JobPlan:
     def tell(self, result: SettingResult) -> list[Setting]:
         self._told.append(result)
         more = self._search.tell(self._told) if result.setting.role.is_search else []
+        if self._searching and self.bought is None and self._search.cut is not None:
+            self.bought = replace(self._affordable, restarts=self._search.cut)
         return self._numbered(more) or self._verdict()
 
-    def out_of_time(self) -> list[Setting]:
-        if self._searching:
-            self.bought = self._search.spent
-            self._search.limit(self.bought)
-        return []  # what is open is told first
+    def time_left(self, restarts: float) -> None:
+        if not self._searching or self.bought is not None or math.isinf(restarts):
+            return
+        search, spec = self._search, self._spec
+        most = search.committed + int(restarts)
+        # Fresh starts come after the default search, and before a sharper one.
+        beside = max(spec.default_restarts, most - spec.fresh_starts * spec.confirmed_rates)
+        self._affordable = Bought(beside, self._fresh(most - beside))
+        if not self._affordable.fresh:
+            self._affordable = Bought(most, 0)
+        if search.spent > self._affordable.restarts:
+            self.bought = Bought(search.spent, self._fresh(most - search.spent))
+            search.limit(search.spent)
+        search.afford(self._affordable.restarts)
 
-    @property
-    def to_come(self) -> int:
-        """Restarts at most, beside those tried, if the search ended now."""
-        return self._search.to_come + self._spec.confirmation_restarts
+    def _fresh(self, restarts: int) -> int:
+        """Starts of a confirmation that takes so many at most; 0 where they could accept nothing,
+        or the search is too small to find a rate that is worth it."""
+        spec = self._spec
+        fresh = min(spec.fresh_starts, restarts // spec.confirmed_rates)
+        return fresh if fresh >= starts_needed(spec) else 0
 
     def parts(self, setting: Setting) -> list[Block]:
         return split_into_tasks(setting, self._spec.training.steps, self._flops, self._most)

@@ -37,6 +37,8 @@ class SettingsSearch:
             seed=spec.seed,
         )
         self._most = spec.search_settings
+        self._affordable = self._most
+        self.cut: int | None = None
         self._tried: list[Setting] = []
 
     def begin(self, told: Sequence[SettingResult]) -> list[Wanted]:
@@ -49,6 +51,9 @@ class SettingsSearch:
             known = max(0, number - self._spec.search.in_flight + 1)
             if known > len(told):
                 break
+            if number >= self._affordable:
+                self._most, self.cut = number, self.spent
+                break
             # On the scale of what this proposal may see.
             scaled = self._scaled(told[:known])
             results = [Told(r.setting, r.value, violation(r, self._spec)) for r in scaled]
@@ -58,13 +63,16 @@ class SettingsSearch:
     def limit(self, restarts: int) -> None:
         self._most = min(self._most, max(1, restarts // self._spec.training.restarts))
 
+    def afford(self, restarts: int) -> None:
+        self._affordable = restarts // self._spec.training.restarts
+
     @property
     def spent(self) -> int:
         return len(self._tried) * self._spec.training.restarts
 
     @property
-    def to_come(self) -> int:
-        return 0
+    def committed(self) -> int:
+        return self.spent
 
     def _scaled(self, told: Sequence[SettingResult]) -> Sequence[SettingResult]:
         if not told:

@@ -28,17 +28,14 @@ from tuning.spec.sections import (
     TrainingSpec,
 )
 from tuning.spec.toml_file import read_toml
+from tuning.spec.unwritable import refuse_unwritable
 from tuning.spec.validation_errors import one_line
 
 __all__ = ["JobSpec", "folder_of", "read_spec"]
 
-_DEEPEST = 30
 _RESTARTS_FOR_EACH = 384
 # A tail of fewer than 8 losses, the first among them, says nothing.
 _LEAST_STEPS = 7
-_UNWRITABLE = 10**4300  # of more digits than Python writes
-
-
 _ASIDE = ("tracking", "storage", "cluster")  # tables that do not change the answer
 
 
@@ -123,8 +120,18 @@ class JobSpec(Section):
 
     @property
     def confirmation_restarts(self) -> int:
-        """What confirming the winner takes at most: at its rate, and at margin times it."""
-        return self.stability.confirm * (1 if self.stability.margin == 1 else 2)
+        """What confirming the winner takes at most."""
+        return self._most_fresh * self.confirmed_rates
+
+    @property
+    def confirmed_rates(self) -> int:
+        """That of the winner, and margin times it."""
+        return 1 if self.stability.margin == 1 else 2
+
+    @property
+    def _most_fresh(self) -> int:
+        fresh, confirm = self.budget.fresh, self.stability.confirm
+        return confirm if fresh is None else min(fresh, confirm)
 
     @property
     def fresh_starts(self) -> int:
@@ -132,7 +139,7 @@ class JobSpec(Section):
         that is the default: one that is much smaller finds no rate worth confirming."""
         budget = self.budgeted_restarts
         least = self.default_restarts + self.confirmation_restarts
-        return self.stability.confirm if budget is None or budget >= least else 0
+        return self._most_fresh if budget is None or budget >= least else 0
 
     @property
     def default_restarts(self) -> int:
@@ -172,6 +179,9 @@ class JobSpec(Section):
         size, _ = self.search_size
         enough = self.default_restarts + self.confirmation_restarts
         more = 2 * size + self.confirmation_restarts if self.fresh_starts else enough
+        larger = f"budget.restarts = {enough}"
+        if self.budget.minutes is not None and self.budgeted_restarts is None:
+            larger = f"budget.minutes = {4 * self.budget.minutes:g}"
         longer = f"training.steps = {4 * self.training.steps}"
         unseen = (
             f"{self.training.steps} steps leave too short a tail to see who swings: of instability "
@@ -186,7 +196,7 @@ class JobSpec(Section):
             else "set training.restarts = {}",
             judge=f"set {longer}, or outcomes.polish_budget = {4 * self.outcomes.polish_budget:g}",
             fresh="set stability.confirm = {}",
-            confirm=f"set budget.restarts = {enough}, for the budget is too small for fresh starts",
+            confirm=f"set {larger}, for the budget is too small for fresh starts",
             unseen=(unseen,) if self.training.steps < _LEAST_STEPS else (),
         )
 
@@ -279,22 +289,8 @@ def folder_of(source: object) -> Path:
 
 
 def _validated(data: dict[str, Any], where: str) -> JobSpec:
-    _refuse_monsters(data, where)
+    refuse_unwritable(data, where)
     try:
         return JobSpec.model_validate(data)
     except ValidationError as error:
         raise InvalidInput(f"{where}: {one_line(error, JobSpec)}") from error
-
-
-def _refuse_monsters(value: object, where: str, path: tuple[str, ...] = ()) -> None:
-    """Refuse what cannot even be shown: Python raises at the repr of either."""
-    key = ".".join(path[:4])
-    if len(path) > _DEEPEST:
-        raise InvalidInput(f"{where}: {key} is nested more than {_DEEPEST} deep; no key is")
-    if isinstance(value, int) and abs(value) >= _UNWRITABLE:
-        raise InvalidInput(
-            f"{where}: {key} is a number of {value.bit_length()} bits; give one below 1e308"
-        )
-    items = value.items() if isinstance(value, Mapping) else ()
-    for name, inner in enumerate(value) if isinstance(value, list | tuple) else items:
-        _refuse_monsters(inner, where, (*path, str(name)))

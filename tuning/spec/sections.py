@@ -244,13 +244,14 @@ class BudgetSpec(Section):
 
     `minutes`: after which the search ends, in time for the confirmation. `restarts`: trainings, of
     search and confirmation. `steps`: the same in steps of one restart. `settings`: trials of the
-    search.
+    search. `fresh`: starts of the confirmation, of `stability.confirm`.
     """
 
     minutes: float | None = Field(default=None, gt=0, le=1e6)
     restarts: int | None = Field(default=None, ge=1, le=1_000_000_000)
     steps: int | None = Field(default=None, ge=1)
     settings: int | None = Field(default=None, ge=1, le=1_000_000)
+    fresh: int | None = Field(default=None, ge=0)
 
 
 class OutcomesSpec(Section):

@@ -7,7 +7,7 @@ for that is what a finished trial carries in the study.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers import Dynamics, Fall, Point
+from tuning.trial.bought import Bought
 from tuning.trial.curves import Curves, SharpnessHistory
 from tuning.trial.setting import Block, Role, Setting
 
 __all__ = [
     "NOT_KNOWN",
     "BlockResult",
+    "Bought",
     "Curves",
     "Restarts",
     "Role",
@@ -199,7 +201,7 @@ class SettingResult:
     `training_seconds` and `classifying_seconds` are host time over all its tasks, `finished_at` is
     when the last of them ended (unix time): facts of one run, no part of the answer. `sharpness` is
     None where the job did not ask for it. `bought` is None unless time had ended the search when
-    this was told: then the restarts that it had bought.
+    this was told.
     """
 
     setting: Setting
@@ -209,7 +211,7 @@ class SettingResult:
     classifying_seconds: float
     finished_at: float
     sharpness: SharpnessHistory | None = None
-    bought: int | None = None
+    bought: Bought | None = None
 
     @classmethod
     def join(cls, setting: Setting, parts: Sequence[BlockResult] | Sequence[SettingResult]) -> Self:
@@ -254,7 +256,7 @@ class SettingResult:
             "training_seconds": self.training_seconds,
             "classifying_seconds": self.classifying_seconds,
             "finished_at": self.finished_at,
-            **({} if self.bought is None else {"bought": self.bought}),
+            **({} if self.bought is None else {"bought": asdict(self.bought)}),
         }
 
     @classmethod
@@ -270,7 +272,7 @@ class SettingResult:
             SharpnessHistory.from_json(sharpness)
             if (sharpness := value.get("sharpness"))
             else None,
-            value.get("bought"),
+            Bought(**bought) if (bought := value.get("bought")) else None,
         )
 
 
@@ -279,8 +281,8 @@ def of_role(results: Iterable[SettingResult], role: Role) -> list[SettingResult]
     return [result for result in results if result.setting.role is role]
 
 
-def bought_of(results: Iterable[SettingResult]) -> int | None:
-    """The restarts that the search had bought when time ended it; None if time did not."""
+def bought_of(results: Iterable[SettingResult]) -> Bought | None:
+    """What time bought, if it ended the search."""
     return next((r.bought for r in results if r.bought is not None), None)
 
 

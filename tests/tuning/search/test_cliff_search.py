@@ -12,7 +12,7 @@ from tests.support.made_results import same
 from tests.support.thresholds import Starts, carry_out
 from trainers.errors import InvalidInput
 from tuning.spec.job import JobSpec, read_spec
-from tuning.trial.result import SettingResult, bought_of
+from tuning.trial.result import Bought, SettingResult, bought_of, of_role
 from tuning.trial.setting import Role
 
 
@@ -68,21 +68,51 @@ def test_nor_does_the_order_in_which_tasks_end(seed: int) -> None:
     assert equal(carry_out(spec_of(), STARTS, order=random.Random(seed)), WHOLE)
 
 
-@pytest.mark.parametrize("when", [3, 24, 60, 100])
+def by_restarts(bought: Bought) -> JobSpec:
+    return spec_of(restarts=bought.restarts + 2 * bought.fresh, fresh=bought.fresh)
+
+
+@pytest.mark.parametrize("when", [3, 24, 60])
 def test_what_time_bought_is_bought_by_as_many_restarts(when: int) -> None:
     """And a search that time ended goes on after a crash as if it had not."""
     by_time = carry_out(spec_of(minutes=5.0), STARTS, out_of_time_at=when)
     bought = bought_of(by_time)
     assert bought is not None
-    spec = spec_of(restarts=bought + spec_of().confirmation_restarts)
-    if bought < spec.default_restarts:
-        spec = spec_of(restarts=bought)  # too little for a confirmation
-    assert equal(carry_out(spec, STARTS), by_time)
+    assert equal(carry_out(by_restarts(bought), STARTS), by_time)
     searched = sum(len(r.restarts) for r in by_time if r.setting.role.is_search)
-    assert searched <= bought
+    assert searched <= bought.restarts
     for told in (len(by_time) - 1, len(by_time) // 2):
         if any(result.bought for result in by_time[:told]):
             assert equal(carry_out(spec_of(minutes=5.0), STARTS, by_time[:told]), by_time)
+
+
+@pytest.mark.parametrize(
+    ("affordable", "bought"),
+    [
+        (100, Bought(270, 0)),  # the least search there is
+        (400, Bought(400, 0)),
+        # 63 fresh starts at least, at two rates, beside the default search of 768.
+        (768 + 125, Bought(893, 0)),
+        (768 + 127, Bought(768, 63)),
+        (768 + 200, Bought(768, 100)),
+        (768 + 256, Bought(768, 128)),
+        (1_100, Bought(844, 128)),
+        (3_000, Bought(2_744, 128)),
+        (20_000, None),  # it ends before
+    ],
+)
+def test_time_is_used_and_not_overrun(affordable: int, bought: Bought | None) -> None:
+    by_time = carry_out(spec_of(minutes=5.0), STARTS, affordable=affordable)
+    assert bought_of(by_time) == bought
+    trained = sum(len(r.restarts) for r in by_time)
+    if bought is None:
+        return
+    assert trained <= max(affordable, 270)
+    if affordable >= 270:
+        assert trained > 0.8 * affordable  # what is kept back for the ends is not used up
+    assert equal(carry_out(by_restarts(bought), STARTS), by_time)
+    confirmed = of_role(by_time, Role.CONFIRMATION)
+    assert sum(len(r.restarts) for r in confirmed) <= 2 * bought.fresh
 
 
 def test_time_that_ends_after_the_search_changes_nothing() -> None:

@@ -9,18 +9,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.support.inline_jobs import new_store
+from tests.support.inline_jobs import RUN, new_store
 from tests.support.simulated_study import BAND
+from tests.support.thresholds import Starts
 from trainers import ProblemFailed
+from tuning.analysis.build import build_report
+from tuning.analysis.problem_info import problem_facts
 from tuning.errors import Unreachable
-from tuning.execution.base import Event, Lost, TaskId, TaskProgress
+from tuning.execution.base import Done, Event, Lost, TaskId, TaskProgress
 from tuning.execution.in_process import InProcessPool
-from tuning.search import loop
+from tuning.report.model import Status
+from tuning.search import loop, pace
 from tuning.search.coordinator import MAX_RETRIES
 from tuning.search.loop import Listeners, Progress, run_loop
 from tuning.search.plan import JobPlan
 from tuning.spec.job import read_spec
 from tuning.study import StudyStore, TrialRecord
+from tuning.trial.result import bought_of
 from tuning.trial.setting import Block
 from tuning.trial.task import TrainingConfig
 
@@ -121,6 +126,43 @@ def test_progress_of_a_task_is_passed_on_and_changes_nothing(
     assert [event.task_id for _, event in heard] == [task_id for task_id, _ in pool.given]
     assert all(number == event.task_id.number for number, event in heard)
     assert shown[-1] == []  # what has ended is under way no more
+
+
+def test_the_minutes_are_used_and_not_overrun(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second a restart: the default search is 384 of the 600, and what is left confirms."""
+    monkeypatch.setattr(pace, "time", clock)
+    starts = Starts("narrow", 0)
+
+    waiting: list[tuple[TaskId, Block]] = []
+
+    class Slow(Losing):
+        def wait(self, timeout: float) -> list[Event]:
+            task_id, block = waiting.pop(0)
+            clock.now.seconds += len(block.starts)
+            return [Done(task_id, starts.train(block))]
+
+        def submit(self, task_id: TaskId, block: Block) -> None:
+            waiting.append((task_id, block))
+
+    job = {"problem": {"name": "single-weight"}, "search": {"optimizers": ["gd"]}}
+    spec = read_spec({**job, "budget": {"minutes": 10}})
+    store = new_store(tmp_path)
+    plan = JobPlan(spec, 1.0, 0.0)
+    results = run_loop(spec, plan, Slow(0, clock), store, lambda _: None, Listeners())
+    assert 400 < clock.now.seconds <= 600
+    bought = bought_of(results)
+    assert bought is not None
+    assert bought.restarts == spec.default_restarts
+    assert 63 <= bought.fresh <= (600 - 384) / 2
+    problem = spec.make_problem()
+    report = build_report(spec, problem_facts(spec.problem.name, problem), results, RUN)
+    assert report.best_stable is not None
+    assert report.best_stable.status is Status.CONFIRMED
+    restarts = bought.restarts + 2 * bought.fresh
+    said = f"[budget] restarts = {restarts}, fresh = {bought.fresh} buy the same answer"
+    assert said in str(report)
 
 
 def test_a_database_that_is_away_is_waited_for(

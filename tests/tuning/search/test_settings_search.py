@@ -9,7 +9,7 @@ import pytest
 from tests.support.made_results import same
 from tests.support.thresholds import Starts, carry_out
 from tuning.spec.job import JobSpec, read_spec
-from tuning.trial.result import SettingResult, bought_of, of_role
+from tuning.trial.result import Bought, SettingResult, bought_of, of_role
 from tuning.trial.setting import Role
 
 
@@ -50,15 +50,18 @@ def test_the_least_of_what_is_given(budget: dict[str, int], settings: int, confi
     assert bool(of_role(results, Role.CONFIRMATION)) == confirmed
 
 
-@pytest.mark.parametrize("when", [2, 27, 35])
-def test_what_time_bought_is_bought_by_as_many_restarts(when: int) -> None:
+@pytest.mark.parametrize(
+    ("when", "left", "fresh"), [(2, 0, 0), (27, 0, 0), (27, 112, 64), (35, 111, 63)]
+)
+def test_what_time_bought_is_bought_by_as_many_restarts(when: int, left: int, fresh: int) -> None:
     starts = Starts("narrow", 0)
-    by_time = carry_out(spec_of(minutes=1.0), starts, out_of_time_at=when)
+    by_time = carry_out(spec_of(minutes=1.0), starts, out_of_time_at=when, time_left=left)
     bought = bought_of(by_time)
     # One more had been told when time was over, and three were in flight.
-    assert bought == 16 * searched(by_time) == 16 * (when + 4)
-    affordable = bought >= spec_of().default_restarts
-    by_restarts = carry_out(spec_of(restarts=bought + 64 * affordable), starts)
+    restarts = 16 * (when + 4)
+    assert searched(by_time) == when + 4
+    assert bought == Bought(restarts, fresh)
+    by_restarts = carry_out(spec_of(restarts=restarts + fresh, fresh=fresh), starts)
     assert len(by_time) == len(by_restarts)
     for a, b in zip(by_time, by_restarts, strict=True):
         assert same(a, b) or (a.bought == bought and a.setting == b.setting)

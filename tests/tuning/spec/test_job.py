@@ -40,7 +40,13 @@ def test_defaults() -> None:
             "sharpness_every": None,
             "memory_per_task": 2.0,
         },
-        "budget": {"minutes": None, "restarts": None, "steps": None, "settings": None},
+        "budget": {
+            "minutes": None,
+            "restarts": None,
+            "steps": None,
+            "settings": None,
+            "fresh": None,
+        },
         "stability": {
             "max_unstable": 0.05,
             "max_hover": 0.05,
