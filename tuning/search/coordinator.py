@@ -165,9 +165,12 @@ class Coordinator:
             parts = [work.results[part] for part in range(len(work.parts))]
             result = replace(SettingResult.join(work.setting, parts), bought=self._plan.bought)
             self.told += 1
+            following = [] if self._halted else self._plan.tell(result)
+            if result.bought != self._plan.bought:
+                # What follows was cut to the time: this result says so, for there may be no other.
+                result = replace(result, bought=self._plan.bought)
             yield Tell(result)
-            if not self._halted:
-                yield from self._submit(self._plan.tell(result))
+            yield from self._submit(following)
 
     def _submit(self, settings: Sequence[Setting]) -> Iterator[Action]:
         for setting in settings:

@@ -116,6 +116,7 @@ class JobPlan:
         more = self._search.tell(self._told) if result.setting.role.is_search else []
         if self._searching and self.bought is None and self._search.cut is not None:
             self.bought = replace(self._affordable, restarts=self._search.cut)
+            self._told[-1] = replace(result, bought=self.bought)
         return self._numbered(more) or self._verdict()
 
     def time_left(self, restarts: float) -> None:

@@ -13,11 +13,11 @@ from tuning.trial.result import Bought, SettingResult, bought_of, of_role
 from tuning.trial.setting import Role
 
 
-def spec_of(**budget: Any) -> JobSpec:
+def spec_of(in_flight: int = 3, **budget: Any) -> JobSpec:
     return read_spec(
         {
             "problem": {"name": "single-weight"},
-            "search": {"sampler": "random", "settings": 40, "in_flight": 3},
+            "search": {"sampler": "random", "settings": 40, "in_flight": in_flight},
             "training": {"restarts": 16, "steps": 100},
             "budget": budget,
             "stability": {"confirm": 64, "margin": 1.0},
@@ -65,3 +65,25 @@ def test_what_time_bought_is_bought_by_as_many_restarts(when: int, left: int, fr
     assert len(by_time) == len(by_restarts)
     for a, b in zip(by_time, by_restarts, strict=True):
         assert same(a, b) or (a.bought == bought and a.setting == b.setting)
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize(
+    ("affordable", "settings", "fresh"), [(100, 6, 0), (400, 25, 0), (447, 24, 63), (500, 27, 64)]
+)
+def test_time_is_used_and_not_overrun(
+    in_flight: int, affordable: int, settings: int, fresh: int
+) -> None:
+    """Where one setting is in flight at a time, none is left that could say what time bought when
+    it is found that there is none for another."""
+    starts = Starts("narrow", 0)
+    spec = spec_of(in_flight, minutes=1.0)
+    by_time = carry_out(spec, starts, affordable=affordable)
+    assert bought_of(by_time) == Bought(16 * settings, fresh)
+    assert sum(len(r.restarts) for r in by_time) <= affordable
+    budget = {"restarts": 16 * settings + fresh, "fresh": fresh}
+    by_restarts = carry_out(spec_of(in_flight, **budget), starts)
+    assert [r.setting for r in by_time] == [r.setting for r in by_restarts]
+    for told in range(settings, len(by_time)):
+        again = carry_out(spec, starts, by_time[:told])
+        assert [r.setting for r in again] == [r.setting for r in by_time]
