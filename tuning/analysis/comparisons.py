@@ -14,10 +14,15 @@ from tuning.statistics.intervals import mcnemar
 from tuning.trial.result import SettingResult, of_role
 from tuning.trial.setting import Block, Role
 
-__all__ = ["Rival", "compare", "rivals_of"]
+__all__ = ["COMPARED_STARTS", "Rival", "compare", "compared_restarts", "rivals_of"]
 
-# Of 64 starts a difference that befalls 6 of them, all to one side, has p = 0.03.
-_MOST_STARTS = 64
+#: Of 64 starts a difference that befalls 6 of them, all to one side, has p = 0.03.
+COMPARED_STARTS = 64
+
+
+def compared_restarts(spec: JobSpec) -> int:
+    """What comparing takes at most, after a confirmation."""
+    return COMPARED_STARTS * (len(spec.search.optimizers) - 1)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def rivals_of(
         results: all that are known, one a trial.
     """
     trained = {r.setting.blocks: r for r in of_role(results, Role.COMPARISON)}
-    starts = confirmed.setting.starts[:_MOST_STARTS]
+    starts = confirmed.setting.starts[:COMPARED_STARTS]
     rivals = {}
     for optimizer in range(len(spec.search.space.optimizers)):
         if optimizer == winner.setting.optimizer:

@@ -33,9 +33,15 @@ def summary(spec: JobSpec) -> str:
     names = ", ".join(str(rule.name) for rule in spec.search.rules)
     if spec.seeks_cliff:
         size, _ = spec.search_size
+        minutes = spec.budget.minutes
+        extent = f"{size} restarts"
+        if minutes is not None and spec.budgeted_restarts is None:
+            extent = f"as many restarts as {minutes:g} minutes allow"
+        elif spec.fresh_starts:
+            extent += f", and {spec.confirmation_restarts} at most to confirm the winner,"
         return (
-            f"a search for the cliff ({names}): {size} restarts, and {spec.confirmation_restarts} "
-            f"at most to confirm the winner, x {spec.training.steps:,} steps of {spec.problem.name}"
+            f"a search for the cliff ({names}): {extent} x {spec.training.steps:,} steps of "
+            f"{spec.problem.name}"
         )
     return (
         f"{spec.search_settings} settings ({names}) x {spec.training.restarts} restarts "

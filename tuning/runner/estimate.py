@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from trainers import Problem, starts
 from trainers.problem import evaluator
 from trainers.training.sharpness_recorder import products
+from tuning.analysis.comparisons import COMPARED_STARTS, compared_restarts
 from tuning.errors import ProblemFailed
 from tuning.execution.base import Done, Failed, Lost, TaskId
 from tuning.execution.in_process import attempt
@@ -32,7 +33,6 @@ _LEAST_STEPS = 20
 # Counted and measured on the examples.
 _STARTS_OF_A_BLOCK = 10  # of a search for the cliff: of a few to some hundred
 _FIRST_LOOK = 0.25  # of the fresh starts, after which a clear case is confirmed
-_RIVALS_STARTS = 64
 _START_UP_SECONDS, _WRITING_SECONDS = 8.0, 8.0
 _EACH_TASK_SECONDS = 0.03  # of the coordinator
 
@@ -48,6 +48,7 @@ class CostEstimate:
         confirming_seconds: of a clear case, both. around_seconds: the start of the workers, the
             coordinator's own work, the report and its pictures.
         sharpness_share: of the training, what the sharpness along the way takes.
+        minutes: by which the search is cut, if the job says so; not counted in the others.
     """
 
     settings: int
@@ -64,6 +65,7 @@ class CostEstimate:
     confirming_seconds: float
     around_seconds: float
     sharpness_share: float
+    minutes: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -82,6 +84,11 @@ class CostEstimate:
             *(
                 [f"{100 * self.sharpness_share:.0f} % of the training is for the sharpness"]
                 if self.sharpness_share
+                else []
+            ),
+            *(
+                [f"[budget] minutes = {self.minutes:g}: the search is cut to end in time"]
+                if self.minutes is not None and self.seconds > 60 * self.minutes
                 else []
             ),
         ]
@@ -103,7 +110,7 @@ def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
     fresh, rivals = 0.0, 0
     if spec.fresh_starts:
         fresh = _FIRST_LOOK * spec.confirmation_restarts
-        rivals = _RIVALS_STARTS * (len(spec.search.optimizers) - 1)
+        rivals = compared_restarts(spec)
     in_blocks = _of_larger_blocks(problem, spec, size)
     cpus = len(os.sched_getaffinity(0))
     each = sample.training + sample.judging
@@ -125,6 +132,7 @@ def estimate(spec: JobSpec, problem: Problem) -> CostEstimate:
         confirming_seconds=confirm,
         around_seconds=around,
         sharpness_share=_sharpness_share(spec, problem),
+        minutes=spec.budget.minutes,
     )
 
 
@@ -196,10 +204,10 @@ def _gradient_seconds(spec: JobSpec, problem: Problem, rows: int) -> float:
 def _of_larger_blocks(problem: Problem, spec: JobSpec, size: int) -> float:
     """What a restart costs among as many as are confirmed at once, in parts of what it costs among
     `size`."""
-    if size >= _RIVALS_STARTS:
+    if size >= COMPARED_STARTS:
         return 1.0
-    small, large = (_gradient_seconds(spec, problem, rows) for rows in (size, _RIVALS_STARTS))
-    return min(1.0, large / _RIVALS_STARTS * size / small)
+    small, large = (_gradient_seconds(spec, problem, rows) for rows in (size, COMPARED_STARTS))
+    return min(1.0, large / COMPARED_STARTS * size / small)
 
 
 def _sharpness_share(spec: JobSpec, problem: Problem) -> float:

@@ -63,7 +63,7 @@ def find_learning_rate(
         settings, restarts: how many rates are tried for each optimizer, and from how many starts:
             their product bounds the search (default 12 x 32; with less, nothing is confirmed on
             fresh starts).
-        minutes: when it ends at the latest; the report says what that bought.
+        minutes: what search and confirmation may take; the report says what that bought.
         gpus_per_task: what Ray reserves for each task; without, workers train on the CPU.
         workers, home: as for `tuning.tune`. progress: whether it is shown, or who is told.
         search, stability: more of these tables of a job file.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from tuning.analysis.build import next_confirmations
+from tuning.analysis.comparisons import compared_restarts
 from tuning.analysis.recommendation import starts_needed
 from tuning.search.cliff_search import CliffSearch
 from tuning.search.settings_search import SettingsSearch
@@ -99,7 +100,9 @@ class JobPlan:
         self._tried = 0
         self._searching = True
         self.bought: Bought | None = None
-        self._affordable = Bought(0, 0)  # by now
+        # Restarts that there is time for, by now: from now on, if that is known, and in all.
+        self._left: int | None = None
+        self._affordable = 0
 
     def begin(self, told: Sequence[SettingResult]) -> list[Setting]:
         self._told, self._tried = list(told), len(told)
@@ -114,30 +117,41 @@ class JobPlan:
     def tell(self, result: SettingResult) -> list[Setting]:
         self._told.append(result)
         more = self._search.tell(self._told) if result.setting.role.is_search else []
-        if self._searching and self.bought is None and self._search.cut is not None:
-            self.bought = replace(self._affordable, restarts=self._search.cut)
+        if self._searching and self.bought is None:
+            self.bought = self._what_time_buys(over=not more and len(self._told) == self._tried)
             self._told[-1] = replace(result, bought=self.bought)
         return self._numbered(more) or self._verdict()
 
     def time_left(self, restarts: float) -> None:
         if not self._searching or self.bought is not None or math.isinf(restarts):
             return
-        search, spec = self._search, self._spec
-        most = search.committed + int(restarts)
+        self._left = int(restarts)
+        self._affordable = most = self._search.committed + self._left
         # Fresh starts come after the default search, and before a sharper one.
-        beside = max(spec.default_restarts, most - spec.fresh_starts * spec.confirmed_rates)
-        self._affordable = Bought(beside, self._fresh(most - beside))
-        if not self._affordable.fresh:
-            self._affordable = Bought(most, 0)
-        if search.spent > self._affordable.restarts:
-            self.bought = Bought(search.spent, self._fresh(most - search.spent))
-            search.limit(search.spent)
-        search.afford(self._affordable.restarts)
+        spec = self._spec
+        sharper = most - compared_restarts(spec) - spec.fresh_starts * spec.confirmed_rates
+        sharper = max(spec.default_restarts, sharper)
+        self._search.afford(sharper if self._fresh(most - sharper) else most)
+
+    def _what_time_buys(self, *, over: bool) -> Bought | None:
+        """Decided as late as can be: when the search asks for more than there is time for, or when
+        it is over. None if that is all it wants."""
+        cut, spec = self._search.cut, self._spec
+        if cut is not None:
+            return Bought(cut, self._fresh(self._affordable - cut))
+        if (
+            not over
+            or self._left is None
+            or (fresh := self._fresh(self._left)) == spec.fresh_starts
+        ):
+            return None
+        return Bought(max(self._search.spent, spec.default_restarts), fresh)
 
     def _fresh(self, restarts: int) -> int:
-        """Starts of a confirmation that takes so many at most; 0 where they could accept nothing,
-        or the search is too small to find a rate that is worth it."""
+        """Starts of a confirmation that takes so many at most, what is compared with it too; 0
+        where they could accept nothing."""
         spec = self._spec
+        restarts -= compared_restarts(spec)
         fresh = min(spec.fresh_starts, restarts // spec.confirmed_rates)
         return fresh if fresh >= starts_needed(spec) else 0
 

@@ -20,10 +20,12 @@ import tuning
 from tests.support.surefoot_command import WELLS, complaint, results_in, surefoot, without_run
 from trainers import Basin
 from tuning.cli.exit_codes import ExitCode
+from tuning.cli.inspect import summary
 from tuning.cli.main import cli
 from tuning.jobs.files import LEASE, REPORT, REPORT_MARKDOWN, REPORT_PAGE
 from tuning.jobs.local import LocalJobs
 from tuning.search.records import results_of
+from tuning.spec.job import read_spec
 from tuning.study import StudyStore
 from tuning.trial.result import SettingResult
 
@@ -216,6 +218,32 @@ def test_check_estimates_and_writes_nothing(
     assert cost["tasks"] == 6
     assert 0 < cost["seconds"] < 60
     assert [p.name for p in tmp_path.iterdir()] == ["job.toml"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "extent"),
+    [
+        ({}, "384 restarts, and 1024 at most to confirm the winner, x 40 steps"),
+        ({"restarts": 96}, "96 restarts x 40 steps"),
+        ({"restarts": 96, "minutes": 5}, "96 restarts x 40 steps"),
+        ({"minutes": 2.5}, "as many restarts as 2.5 minutes allow x 40 steps"),
+    ],
+)
+def test_how_large_a_job_is_in_a_few_words(budget: dict[str, float], extent: str) -> None:
+    job = {"problem": {"name": "double-well"}, "training": {"steps": 40}, "budget": budget}
+    spec = read_spec({**job, "search": {"optimizers": ["gd"]}})
+    assert summary(spec) == f"a search for the cliff (gd): {extent} of double-well"
+
+
+def test_check_says_that_the_minutes_cut_the_search(
+    tmp_path: Path, write: Callable[..., str]
+) -> None:
+    job = '[problem]\nname = "double-well"\n[budget]\nminutes = {}\n'
+    said = "[budget] minutes = {}: the search is cut to end in time"
+    for minutes, cut in ((0.01, True), (1_000_000, False)):
+        ran = surefoot(tmp_path, "check", write(job.format(minutes)))
+        assert ran.code == 0
+        assert (said.format(f"{minutes:g}") in ran.out) == cut
 
 
 def test_catalogues(tmp_path: Path) -> None:

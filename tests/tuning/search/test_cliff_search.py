@@ -16,14 +16,14 @@ from tuning.trial.result import Bought, SettingResult, bought_of, of_role
 from tuning.trial.setting import Role
 
 
-def spec_of(*optimizers: str, **budget: float) -> JobSpec:
+def spec_of(*optimizers: str, high: float = 10.0, **budget: float) -> JobSpec:
     return read_spec(
         {
             "problem": {"name": "single-weight"},
             "search": {
                 "sampler": "cliff",
                 "optimizers": list(optimizers or ("gd", "momentum")),
-                "learning_rate": {"low": 1e-3, "high": 10.0},
+                "learning_rate": {"low": high / 1e4, "high": high},
             },
             "budget": budget,
             "stability": {"margin": 1.5, "confirm": 128},
@@ -68,8 +68,8 @@ def test_nor_does_the_order_in_which_tasks_end(seed: int) -> None:
     assert equal(carry_out(spec_of(), STARTS, order=random.Random(seed)), WHOLE)
 
 
-def by_restarts(bought: Bought) -> JobSpec:
-    return spec_of(restarts=bought.restarts + 2 * bought.fresh, fresh=bought.fresh)
+def by_restarts(bought: Bought, high: float = 10.0) -> JobSpec:
+    return spec_of(high=high, restarts=bought.restarts + 2 * bought.fresh, fresh=bought.fresh)
 
 
 @pytest.mark.parametrize("when", [3, 24, 60])
@@ -91,13 +91,14 @@ def test_what_time_bought_is_bought_by_as_many_restarts(when: int) -> None:
     [
         (100, Bought(270, 0)),  # the least search there is
         (400, Bought(400, 0)),
-        # 63 fresh starts at least, at two rates, beside the default search of 768.
-        (768 + 125, Bought(893, 0)),
-        (768 + 127, Bought(768, 63)),
-        (768 + 200, Bought(768, 100)),
-        (768 + 256, Bought(768, 128)),
-        (1_100, Bought(844, 128)),
-        (3_000, Bought(2_744, 128)),
+        # 63 fresh starts at least, at two rates, and 64 of the other optimizer's best, beside the
+        # default search of 768.
+        (768 + 189, Bought(957, 0)),
+        (768 + 191, Bought(768, 63)),
+        (768 + 264, Bought(768, 100)),
+        (768 + 320, Bought(768, 128)),
+        (1_100, Bought(780, 128)),
+        (3_000, Bought(2_680, 128)),
         (20_000, None),  # it ends before
     ],
 )
@@ -113,6 +114,20 @@ def test_time_is_used_and_not_overrun(affordable: int, bought: Bought | None) ->
     assert equal(carry_out(by_restarts(bought), STARTS), by_time)
     confirmed = of_role(by_time, Role.CONFIRMATION)
     assert sum(len(r.restarts) for r in confirmed) <= 2 * bought.fresh
+
+
+def test_a_search_that_ends_by_itself_leaves_time_for_some_fresh_starts() -> None:
+    """All rates are stable: that takes 240 restarts or so."""
+    spec = spec_of(high=1e-3, minutes=5.0)
+    found = {n: carry_out(spec, STARTS, affordable=n) for n in (520, 10_000)}
+    some, all_of_them = bought_of(found[520]), bought_of(found[10_000])
+    assert all_of_them is None
+    assert some is not None
+    assert some.restarts == spec.default_restarts
+    assert 63 <= some.fresh < 128
+    assert sum(len(r.restarts) for r in found[520]) <= 520
+    assert equal(carry_out(by_restarts(some, high=1e-3), STARTS), found[520])
+    assert any(r.setting.role is Role.CONFIRMATION for r in found[520])
 
 
 def test_time_that_ends_after_the_search_changes_nothing() -> None:
