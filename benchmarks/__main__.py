@@ -12,6 +12,7 @@ from benchmarks.core import core
 from benchmarks.engine import engine
 from benchmarks.job import job
 from benchmarks.judging import judging
+from benchmarks.minutes import minutes
 from benchmarks.samplers import samplers
 from benchmarks.search import search
 from benchmarks.service import service
@@ -29,6 +30,7 @@ PARTS = {
     "samplers": ("The search for the cliff, against Optuna's samplers", samplers),
     "core": ("The coordinator's core with a fake clock and 10,000 workers", core),
     "torch": ("Modules of PyTorch: restart-steps a second on one core", torch_),
+    "minutes": ("What minutes buy: modules of PyTorch, from the call to the report", minutes),
     "service": ("A job on a warm cluster of two workers, all of it on this machine", service),
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -65,11 +65,11 @@ def _to_confirm(verdict: Verdict, spec: JobSpec, fresh_starts: int) -> str:
     needed = starts_needed(spec)
     if spec.advice.fresh and spec.stability.confirm < needed:
         return spec.advice.fresh.format(needed)
-    if not fresh_starts:
+    if len(verdict.refused) >= TRIES:
+        return more_starts(spec)
+    if fresh_starts < spec.stability.confirm:
         return spec.advice.confirm
-    if len(verdict.refused) < TRIES:
-        return spec.advice.fresh.format(2 * spec.stability.confirm)
-    return more_starts(spec)
+    return spec.advice.fresh.format(2 * spec.stability.confirm)
 
 
 def more_starts(spec: JobSpec) -> str:

@@ -33,7 +33,7 @@ _LEAST_STEPS = 20
 # Counted and measured on the examples.
 _STARTS_OF_A_BLOCK = 10  # of a search for the cliff: of a few to some hundred
 _FIRST_LOOK = 0.25  # of the fresh starts, after which a clear case is confirmed
-_START_UP_SECONDS, _WRITING_SECONDS = 8.0, 8.0
+_START_UP_SECONDS, _WRITING_SECONDS = 10.0, 10.0
 _EACH_TASK_SECONDS = 0.03  # of the coordinator
 
 

@@ -179,9 +179,11 @@ class JobSpec(Section):
         size, _ = self.search_size
         enough = self.default_restarts + self.confirmation_restarts
         more = 2 * size + self.confirmation_restarts if self.fresh_starts else enough
-        larger = f"budget.restarts = {enough}"
-        if self.budget.minutes is not None and self.budgeted_restarts is None:
-            larger = f"budget.minutes = {4 * self.budget.minutes:g}"
+        larger = f"set budget.restarts = {enough}"
+        if self.budget.fresh is not None:
+            larger = f"set budget.fresh = {self.stability.confirm}"
+        elif self.budget.minutes is not None and self.budgeted_restarts is None:
+            larger = f"set budget.minutes = {4 * self.budget.minutes:g}"
         longer = f"training.steps = {4 * self.training.steps}"
         unseen = (
             f"{self.training.steps} steps leave too short a tail to see who swings: of instability "
@@ -196,7 +198,7 @@ class JobSpec(Section):
             else "set training.restarts = {}",
             judge=f"set {longer}, or outcomes.polish_budget = {4 * self.outcomes.polish_budget:g}",
             fresh="set stability.confirm = {}",
-            confirm=f"set {larger}, for the budget is too small for fresh starts",
+            confirm=f"{larger}, for the budget holds too few fresh starts",
             unseen=(unseen,) if self.training.steps < _LEAST_STEPS else (),
         )
 

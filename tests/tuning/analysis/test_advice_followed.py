@@ -199,8 +199,9 @@ CASES = {
     "none stable": case("is stable with a margin of 2", swings_above, low=0.1, high=10.0),
     "none held": case("but none held on fresh starts", falls_when_fresh, low=0.1),
     "no budget": case(
-        "is too small for fresh starts", stable_below(0.05), budget={"restarts": 4 * 64}
+        "holds too few fresh starts", stable_below(0.05), budget={"restarts": 4 * 64}
     ),
+    "no fresh starts": case("holds too few fresh starts", stable_below(0.05), budget={"fresh": 0}),
     "few for a second": case("are too few for another", second_is_right, stability={"confirm": 80}),
     "two failed": case("no more than 2 are tried", few_cannot_fall),
     "not judged": case("are not judged", not_judged),
