@@ -60,6 +60,18 @@ def test_what_had_been_done_before_says_nothing_of_what_is_left() -> None:
     assert describe(progress(RESULTS[:3], 60.0), spec, tally).left == "1:00 left"
 
 
+def test_with_minutes_alone_it_searches_until_they_are_over() -> None:
+    """And not until it has the size that is the default."""
+    spec = job(3, budget={"minutes": 2})
+    tally = Tally(spec)
+    described = describe(progress(RESULTS[:4], 90.0), spec, tally)
+    assert (described.phase, described.left) == ("searching", "0:30 left")
+    assert describe(progress(RESULTS[:4], 130.0), spec, tally).left == "0:00 left"
+    assert describe(progress(RESULTS, 90.0), spec, tally).phase == "confirming on fresh starts"
+    both = job(3, budget={"minutes": 2, "restarts": 6})
+    assert describe(progress(RESULTS[:3], 90.0), both, Tally(both)).phase != "searching"
+
+
 def test_every_phase_has_its_progress_and_its_time_left() -> None:
     """Training and judging took two thirds and one third of the time so far."""
     spec = job(4, stability={"confirm": 100})
