@@ -119,7 +119,8 @@ class JobPlan:
         more = self._search.tell(self._told) if result.setting.role.is_search else []
         if self._searching and self.bought is None:
             self.bought = self._what_time_buys(over=not more and len(self._told) == self._tried)
-            self._told[-1] = replace(result, bought=self.bought)
+            if self.bought is not None:
+                self._told[-1] = replace(result, bought=self.bought)
         return self._numbered(more) or self._verdict()
 
     def time_left(self, restarts: float) -> None:

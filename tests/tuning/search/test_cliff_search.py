@@ -11,6 +11,7 @@ import pytest
 from tests.support.made_results import same
 from tests.support.thresholds import Starts, carry_out
 from trainers.errors import InvalidInput
+from tuning.analysis.running_labels import RunningLabels
 from tuning.spec.job import JobSpec, read_spec
 from tuning.trial.result import Bought, SettingResult, bought_of, of_role
 from tuning.trial.setting import Role
@@ -54,6 +55,20 @@ def test_each_round_has_blocks_of_two_starts_and_more_and_no_training_is_made_tw
     fresh = [r.setting for r in WHOLE if not r.setting.role.is_search]
     assert fresh
     assert min(min(s.starts) for s in fresh) > max(max(s.starts) for s in searched)
+
+
+def test_what_was_told_is_labelled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`RunningLabels` begins anew where a result is another object than before."""
+    begun: list[RunningLabels] = []
+    begin = RunningLabels._begin
+
+    def count(labels: RunningLabels) -> None:
+        begun.append(labels)
+        begin(labels)
+
+    monkeypatch.setattr(RunningLabels, "_begin", count)
+    carry_out(spec_of(minutes=5.0), STARTS, affordable=1_000)
+    assert len(begun) == 2  # when it was made, and when the last one was told what time had bought
 
 
 @pytest.mark.parametrize("told", [0, 1, 5, 17, 40, 63, 81, len(WHOLE) - 1])
