@@ -87,7 +87,7 @@ def test_the_script_runs(tmp_path: Path, path: Path) -> None:
         env={**os.environ, "SUREFOOT_HOME": str(tmp_path / "home"), "SUREFOOT_WORKERS": "inline"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

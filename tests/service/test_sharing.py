@@ -36,9 +36,10 @@ def test_two_jobs_share_the_slots(client: Client) -> None:
 
 
 def test_a_job_of_a_higher_priority_comes_before(client: Client) -> None:
-    """The first has both slots until the urgent one comes: then one in Ray's queue at a time."""
-    patient = client.valley("patient", settings=30, seconds=0.3)
-    urgent = client.valley("urgent", settings=8, seconds=0.1, cluster="priority = 5")
+    """The first has both slots until the urgent one comes: then one task in Ray's queue at a time,
+    behind two of the urgent one's, which has two thirds where equals would have half."""
+    patient = client.valley("patient", settings=40, seconds=0.3)
+    urgent = client.valley("urgent", settings=16, seconds=0.1, cluster="priority = 5")
     jobs = [client.submit(patient)]
     until(lambda: len(client.times(patient)) > 2 * RESTARTS)
     jobs.append(client.submit(urgent))
@@ -51,7 +52,7 @@ def test_a_job_of_a_higher_priority_comes_before(client: Client) -> None:
     # From when the urgent one is seen and what was in Ray's queue is done.
     begin, end = other[len(other) // 4][1], other[-1][1]
     ours, theirs = (sum(begin <= at <= end for _, at in times) for times in (one, other))
-    assert theirs / (ours + theirs) > 0.6, (ours, theirs)
+    assert theirs / (ours + theirs) > 0.55, (ours, theirs)
     for job_id, file in zip(jobs, (patient, urgent), strict=True):
         assert client.answer(job_id) == client.here(file)
 
