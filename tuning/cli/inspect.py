@@ -33,9 +33,8 @@ def summary(spec: JobSpec) -> str:
     names = ", ".join(str(rule.name) for rule in spec.search.rules)
     if spec.seeks_cliff:
         size, _ = spec.search_size
-        minutes = spec.budget.minutes
         extent = f"{size} restarts"
-        if minutes is not None and spec.budgeted_restarts is None:
+        if (minutes := spec.budget.minutes_alone) is not None:
             extent = f"as many restarts as {minutes:g} minutes allow"
         elif spec.fresh_starts:
             extent += f", and {spec.confirmation_restarts} at most to confirm the winner,"

@@ -85,7 +85,7 @@ def describe(progress: Progress, spec: JobSpec, tally: Tally) -> _Description:
     size = max(size, search)
     searching = search < size and not tally.confirming
     left = progress.seconds / now * (size - trained) if now > 0 else None
-    if (minutes := spec.budget.minutes) is not None and spec.budgeted_restarts is None:
+    if (minutes := spec.budget.minutes_alone) is not None:
         searching = not tally.confirming  # for as long as there is time
         left = max(0.0, 60 * minutes - progress.seconds)
     phase = "searching" if searching else "confirming on fresh starts"

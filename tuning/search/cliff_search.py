@@ -152,6 +152,4 @@ def _budget(spec: JobSpec) -> int:
     """Restarts of the search."""
     if (restarts := spec.search_restarts) is not None:
         return restarts
-    if spec.budget.minutes is not None:
-        return _UNLIMITED
-    return spec.default_restarts
+    return spec.default_restarts if spec.budget.minutes_alone is None else _UNLIMITED

@@ -182,8 +182,8 @@ class JobSpec(Section):
         larger = f"set budget.restarts = {enough}"
         if self.budget.fresh is not None:
             larger = f"set budget.fresh = {self.stability.confirm}"
-        elif self.budget.minutes is not None and self.budgeted_restarts is None:
-            larger = f"set budget.minutes = {4 * self.budget.minutes:g}"
+        elif (minutes := self.budget.minutes_alone) is not None:
+            larger = f"set budget.minutes = {4 * minutes:g}"
         longer = f"training.steps = {4 * self.training.steps}"
         unseen = (
             f"{self.training.steps} steps leave too short a tail to see who swings: of instability "

@@ -253,6 +253,11 @@ class BudgetSpec(Section):
     settings: int | None = Field(default=None, ge=1, le=1_000_000)
     fresh: int | None = Field(default=None, ge=0)
 
+    @property
+    def minutes_alone(self) -> float | None:
+        """`minutes`, where they alone bound the trainings."""
+        return self.minutes if self.restarts is None and self.steps is None else None
+
 
 class OutcomesSpec(Section):
     """`[outcomes]`: thresholds of the decisions about each restart; see `trainers.Thresholds`, of
