@@ -119,10 +119,12 @@ class Client:
     # ---------------------------------------------------------------------------------- its files
 
     def write(self, text: str, name: str) -> Path:
+        """A file, whole at any time: a worker may read it just now."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(text, encoding="utf-8")
+        return new.replace(path)
 
     def valley(
         self, name: str, *, settings: int = 3, seconds: float = 0.0, cluster: str = ""
