@@ -127,10 +127,10 @@ def run_job(
             live.ended(Ending.FAILED, str(error))
             tracker.wait(_PARTING_SECONDS)
             raise
-        except EndedEarly as end:
+        except KeyboardInterrupt as end:
             live.ended(Ending.INTERRUPTED)
             tracker.wait(_PARTING_SECONDS)
-            if end.results:
+            if isinstance(end, EndedEarly) and end.results:
                 facts = run_facts(job, end.results, time.monotonic() - begin)
                 end.report = report_of(job, problem, end.results, facts, done=False)
             raise

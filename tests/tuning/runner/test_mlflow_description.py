@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
+import tuning
 from tests.support.made_jobs import large_job
 from tuning.analysis.build import build_report
 from tuning.report.model import RunFacts
 from tuning.runner.mlflow_description import Ending, LiveDescription
+from tuning.search.loop import Progress
 from tuning.tracking.writer import Description
 
 
@@ -83,6 +87,32 @@ def test_why_a_job_ended_early_is_said(tmp_path: Path, clock: list[float]) -> No
     live.beat()
     (said,) = recorder.said
     assert (said["surefoot.state"], said["surefoot.answer"]) == ("failed", "the valley is full")
+
+
+def test_a_job_that_is_left_at_once_is_interrupted_for_mlflow_too(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+
+    def states() -> list[str | None]:
+        if not file.exists():
+            return []
+        experiments = MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+        return [e.tags.get("surefoot.state") for e in experiments if "surefoot.job" in e.tags]
+
+    def leave(_: Progress) -> None:
+        if states() == ["running"]:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune(
+            problem="double-well",
+            search={"sampler": "random", "settings": 200, "optimizers": ["gd"]},
+            training={"restarts": 4, "steps": 50},
+            workers="inline",
+            home=tmp_path,
+            progress=leave,
+        )
+    assert states() == ["interrupted"]
 
 
 def test_a_tag_holds_no_more_settings_than_fit(tmp_path: Path) -> None:
