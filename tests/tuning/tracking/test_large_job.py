@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import urllib.request
@@ -172,6 +173,30 @@ def test_the_report_is_one_click_from_the_entrance(shown: Shown, browser: Browse
     watched.page.goto(f"{shown.server.address}/")
     watched.page.get_by_role("link", name="Report").click()
     expect(watched.page.frame_locator("iframe").get_by_text("The answer")).to_be_visible()
+    assert watched.wrong == []
+    watched.page.close()
+
+
+def test_the_entrance_draws_losses_below_zero(shown: Shown, browser: Browser) -> None:
+    """Of a double well the best one is. What the last one's loss is is not known."""
+    client = MlflowClient(f"sqlite:///{shown.server.file}")
+    points = {"gd": [[-1.0, 0.25, 0.0], [-0.5, -0.3, 0.0], [0.5, None, 1.0]]}
+    tags = {"surefoot.job": "wells-1", "surefoot.state": "done"}
+    made = client.create_experiment("wells-1", tags={**tags, "surefoot.points": json.dumps(points)})
+    watched = Watched(browser.new_page(), shown.server.address)
+    try:
+        watched.page.goto(f"{shown.server.address}/")
+        charts = watched.page.locator("article[data-job=wells-1] svg")
+        expect(charts).to_have_count(2)
+        loss, unstable = charts.all()
+        assert [
+            chart.locator("path[data-points]").get_attribute("data-points")
+            for chart in (loss, unstable)
+        ] == ["2", "3"]
+        expect(loss.get_by_text("-0.3", exact=True)).to_be_visible()
+        watched.kept("entrance-below-zero")
+    finally:
+        client.delete_experiment(made)
     assert watched.wrong == []
     watched.page.close()
 
